@@ -1,0 +1,72 @@
+import type { DType } from '../ir/dtype.ts'
+import type { Tensor } from '../ir/tensor.ts'
+import type { SessionOptions } from './options.ts'
+
+/** A graph input or output as the runtime reports it. A dim is a size, a symbolic name, or null when unknown. */
+export interface TensorInfo {
+  readonly name: string
+  readonly dtype: DType
+  readonly dims: readonly (number | string | null)[]
+}
+
+/**
+ * Where a session's model comes from. From `bytes` the runtime must never resolve external data: the adapters
+ * point it at an empty folder. From a `path`, external data is resolved beside the file only.
+ */
+export type ModelSource = { readonly path: string } | { readonly bytes: Uint8Array }
+
+export interface CreateOptions {
+  readonly session?: SessionOptions
+  /** Aborting rejects with `run_canceled`; a session that still gets created is released. */
+  readonly signal?: AbortSignal
+}
+
+export interface RunOptions {
+  /** Names of the outputs wanted; all of them when absent. */
+  readonly outputs?: readonly string[]
+  /** Aborting ends the run (within one kernel) and rejects with `run_canceled`. */
+  readonly signal?: AbortSignal
+  /** Milliseconds after which the run is ended and rejects with `run_deadline`. */
+  readonly deadlineMs?: number
+}
+
+export type Feeds = Readonly<Record<string, Tensor>>
+
+/** Outputs that are views of the runtime's own memory: dead after `release`, which must be called once. */
+export interface BorrowedOutputs {
+  readonly outputs: Readonly<Record<string, Tensor>>
+  release(): void
+}
+
+/** A loaded model. Runs may overlap; each holds a native thread, so callers bound how many are in flight. */
+export interface Session {
+  readonly inputs: readonly TensorInfo[]
+  readonly outputs: readonly TensorInfo[]
+  /** Execution providers in use, in order of preference, for example `CPUExecutionProvider`. */
+  readonly providers: readonly string[]
+  /**
+   * Runs the model; outputs are copies that outlive the session.
+   * @throws HastenError `input_missing`, `input_unknown`, `input_dtype`, `input_shape`, `input_data` naming the
+   * input, `run_canceled`, `run_deadline`, `run_failed`
+   */
+  run(feeds: Feeds, options?: RunOptions): Promise<Readonly<Record<string, Tensor>>>
+  /** As `run`, without the copy where the adapter can: for the data plane. */
+  runBorrowed(feeds: Feeds, options?: RunOptions): Promise<BorrowedOutputs>
+  /** Frees the native session after the runs in flight have ended. Idempotent. */
+  release(): Promise<void>
+}
+
+/** ONNX Runtime behind a port: `ort` (its C ABI) and `ort-node` (its JS binding) pass one conformance suite. */
+export interface Runtime {
+  readonly name: 'ort' | 'ort-node'
+  /** Version of ONNX Runtime, for example `1.30.0`. */
+  readonly version: string
+  availableProviders(): readonly string[]
+  /**
+   * Loads a model without blocking the event loop (where the adapter can).
+   * @throws HastenError `model_load_failed`, `session_option_invalid`, `device_unavailable`, `run_canceled`
+   */
+  createSession(model: ModelSource, options?: CreateOptions): Promise<Session>
+  /** Frees what the adapter holds; sessions must have been released. */
+  close(): Promise<void>
+}

@@ -1,0 +1,34 @@
+import { Registry } from '@prometheus-io/client'
+import { pino, type DestinationStream, type Logger } from 'pino'
+
+export type { Logger } from 'pino'
+export type { Registry } from '@prometheus-io/client'
+
+export interface LoggerOptions {
+  readonly level: string
+  /** Names the process in every line: api, serve, worker, job. */
+  readonly role: string
+  readonly destination?: DestinationStream
+}
+
+const redactedPaths = [
+  'req.headers.authorization',
+  'req.headers.cookie',
+  'secret',
+  '*.secret',
+  'connectionString',
+  '*.connectionString',
+]
+
+/** JSON lines; human-readable on a terminal, whatever NODE_ENV says. */
+export function createLogger({ level, role, destination }: LoggerOptions): Logger {
+  const options = { level, base: { role }, redact: redactedPaths, timestamp: pino.stdTimeFunctions.isoTime }
+  if (destination !== undefined) return pino(options, destination)
+  if (!process.stderr.isTTY) return pino(options, pino.destination({ dest: 2, sync: false }))
+  return pino({ ...options, transport: { target: 'pino-pretty', options: { destination: 2, ignore: 'pid,hostname' } } })
+}
+
+/** A registry of its own per process role, never the library's global one: two apps can live in one test. */
+export function createMetrics(): Registry {
+  return new Registry()
+}
