@@ -1,0 +1,36 @@
+import type { TSchema } from 'typebox'
+import { fp16Options } from './fp16.ts'
+import { quantizeDynamicOptions } from './quantize-dynamic.ts'
+import { quantizeStaticOptions } from './quantize-static.ts'
+import { simplifyOptions } from './simplify.ts'
+import { tuneOptions } from './tune.ts'
+
+export interface PassSchema {
+  readonly title: string
+  readonly options: TSchema
+  /** What a job must give besides the model. */
+  readonly needs: { readonly calibration?: true }
+}
+
+/** Every pass a recipe can name, with its options; the pass itself is in `passes/`, under the same name. */
+export const passSchemas = {
+  simplify: { title: 'Lossless rewrites, each proven on sample inputs', options: simplifyOptions, needs: {} },
+  fp16: { title: 'float16 weights and arithmetic', options: fp16Options, needs: {} },
+  'quantize.dynamic': {
+    title: 'int8 MatMul and Gemm with ranges measured at run time',
+    options: quantizeDynamicOptions,
+    needs: {},
+  },
+  'quantize.static': {
+    title: 'int8 with ranges from a calibration dataset',
+    options: quantizeStaticOptions,
+    needs: { calibration: true },
+  },
+  tune: { title: 'Session options measured on this host', options: tuneOptions, needs: {} },
+} as const satisfies Record<string, PassSchema>
+
+export type PassName = keyof typeof passSchemas
+
+export function isPassName(name: string): name is PassName {
+  return Object.hasOwn(passSchemas, name)
+}

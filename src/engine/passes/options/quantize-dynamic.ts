@@ -1,0 +1,41 @@
+import { Type, type Static } from 'typebox'
+
+export const quantizeDynamicOptions = Type.Object(
+  {
+    ops: Type.Optional(
+      Type.Array(Type.Enum(['MatMul', 'Gemm']), {
+        default: ['MatMul', 'Gemm'],
+        uniqueItems: true,
+        description: 'Operator types to quantize. Conv is not among them: dynamic int8 makes it several times slower.',
+      }),
+    ),
+    perChannel: Type.Optional(
+      Type.Boolean({ default: true, description: 'One scale per output column of a weight, instead of one for all.' }),
+    ),
+    reduceRange: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: '7-bit weights, for CPUs whose 8-bit multiply-add saturates (AVX2 and AVX-512 without VNNI).',
+      }),
+    ),
+    minElements: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 2 ** 30,
+        default: 1024,
+        description: 'Weights with fewer elements stay float: quantizing them costs more time than it saves.',
+      }),
+    ),
+    exclude: Type.Optional(
+      Type.Array(Type.String({ maxLength: 512 }), {
+        default: [],
+        maxItems: 4096,
+        uniqueItems: true,
+        description: 'Names of nodes that stay float.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export type QuantizeDynamicOptions = Static<typeof quantizeDynamicOptions>

@@ -1,0 +1,106 @@
+import { Type, type Static } from 'typebox'
+
+const calibrationOptions = Type.Object(
+  {
+    method: Type.Optional(
+      Type.Enum(['minmax'], { default: 'minmax', description: 'How a range is chosen from the values seen.' }),
+    ),
+    samples: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1_000_000,
+        default: 256,
+        description: 'Samples of the calibration dataset to run; fewer when it has fewer.',
+      }),
+    ),
+    batch: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1024,
+        default: 8,
+        description: 'Samples in one run, where the model allows.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export const quantizeStaticOptions = Type.Object(
+  {
+    activations: Type.Optional(
+      Type.Enum(['uint8', 'int8'], {
+        default: 'uint8',
+        description: 'Type of quantized activations; int8 is symmetric. uint8 is the fast one on x64.',
+      }),
+    ),
+    weights: Type.Optional(
+      Type.Enum(['int8'], { default: 'int8', description: 'Type of quantized weights; always symmetric.' }),
+    ),
+    perChannel: Type.Optional(
+      Type.Boolean({ default: true, description: 'One scale per output channel of a weight (needs opset 13).' }),
+    ),
+    reduceRange: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: '7-bit weights, for CPUs whose 8-bit multiply-add saturates (AVX2 and AVX-512 without VNNI).',
+      }),
+    ),
+    ops: Type.Optional(
+      Type.Array(
+        Type.Enum([
+          'Conv',
+          'MatMul',
+          'Gemm',
+          'Add',
+          'Mul',
+          'Concat',
+          'MaxPool',
+          'AveragePool',
+          'GlobalAveragePool',
+          'LeakyRelu',
+          'Sigmoid',
+          'Reshape',
+          'Transpose',
+          'Squeeze',
+          'Unsqueeze',
+          'Flatten',
+          'Slice',
+          'Resize',
+        ]),
+        {
+          default: [
+            'Conv',
+            'MatMul',
+            'Gemm',
+            'Add',
+            'Concat',
+            'MaxPool',
+            'AveragePool',
+            'GlobalAveragePool',
+            'Reshape',
+            'Transpose',
+            'Squeeze',
+            'Unsqueeze',
+            'Flatten',
+            'Slice',
+            'Resize',
+          ],
+          uniqueItems: true,
+          description: 'Operator types to run in int8. Those after Gemm only between two that are in int8 anyway.',
+        },
+      ),
+    ),
+    exclude: Type.Optional(
+      Type.Array(Type.String({ maxLength: 512 }), {
+        default: [],
+        maxItems: 4096,
+        uniqueItems: true,
+        description: 'Names of nodes that stay float, for instance the head of a detector.',
+      }),
+    ),
+    calibration: Type.Optional(calibrationOptions),
+  },
+  { additionalProperties: false },
+)
+
+export type QuantizeStaticOptions = Static<typeof quantizeStaticOptions>

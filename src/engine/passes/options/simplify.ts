@@ -1,0 +1,31 @@
+import { Type, type Static } from 'typebox'
+
+export const simplifyOptions = Type.Object(
+  {
+    maxFoldedBytes: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 2 ** 28,
+        default: 2 ** 20,
+        description: 'Largest constant, in bytes, that folding may write into the file; bigger ones stay computed.',
+      }),
+    ),
+    prove: Type.Optional(
+      Type.Boolean({
+        default: true,
+        description: 'Run the model before and after, and roll back every rewrite that changes an output.',
+      }),
+    ),
+    skip: Type.Optional(
+      Type.Array(Type.String({ maxLength: 64 }), {
+        default: [],
+        maxItems: 64,
+        uniqueItems: true,
+        description: 'Names of rewrite rules to leave out.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export type SimplifyOptions = Static<typeof simplifyOptions>

@@ -1,0 +1,41 @@
+import { Type, type Static } from 'typebox'
+
+export const tuneOptions = Type.Object(
+  {
+    threads: Type.Optional(
+      Type.Array(Type.Integer({ minimum: 1, maximum: 1024 }), {
+        default: [],
+        maxItems: 16,
+        uniqueItems: true,
+        description:
+          'Intra-op thread counts to try. Empty: only the count the target names, or the default of the runtime.',
+      }),
+    ),
+    optimizationLevels: Type.Optional(
+      Type.Array(Type.Enum(['basic', 'extended', 'all']), {
+        default: ['extended', 'all'],
+        uniqueItems: true,
+        description: 'Graph optimization levels of the runtime to try.',
+      }),
+    ),
+    spinning: Type.Optional(
+      Type.Array(Type.Boolean(), {
+        default: [true, false],
+        maxItems: 2,
+        uniqueItems: true,
+        description: 'Whether idle threads spin; tried only with more than one thread.',
+      }),
+    ),
+    budgetMs: Type.Optional(
+      Type.Integer({
+        minimum: 100,
+        maximum: 600_000,
+        default: 10_000,
+        description: 'Time for all measurements together, in milliseconds.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export type TuneOptions = Static<typeof tuneOptions>

@@ -1,0 +1,46 @@
+import { passSchemas } from '../passes/options/index.ts'
+import type { Recipe } from './schema.ts'
+
+/** Recipes that exist without being stored, by name. */
+export const builtinRecipes = {
+  lossless: {
+    version: 1,
+    name: 'lossless',
+    description: 'Rewrites that leave every output as it was, each proven on sample inputs.',
+    steps: [{ pass: 'simplify', options: {} }],
+  },
+  fp16: {
+    version: 1,
+    name: 'fp16',
+    description: 'float16 weights: half the size. Faster on GPUs; on CPUs it saves storage only.',
+    steps: [
+      { pass: 'simplify', options: {} },
+      { pass: 'fp16', options: {} },
+    ],
+  },
+  'int8-dynamic': {
+    version: 1,
+    name: 'int8-dynamic',
+    description: 'int8 MatMul and Gemm with ranges measured at run time: no dataset needed. For transformers and MLPs.',
+    steps: [
+      { pass: 'simplify', options: {} },
+      { pass: 'quantize.dynamic', options: {} },
+    ],
+  },
+  'int8-static': {
+    version: 1,
+    name: 'int8-static',
+    description: 'int8 convolutions and matrix products with ranges from a calibration dataset. For CNNs.',
+    steps: [
+      { pass: 'simplify', options: {} },
+      { pass: 'quantize.static', options: {} },
+    ],
+  },
+} as const satisfies Record<string, Recipe>
+
+export type BuiltinRecipeName = keyof typeof builtinRecipes
+
+/** What a recipe's job must be given besides the model. */
+export function recipeNeeds(recipe: Recipe): { calibration: boolean } {
+  return { calibration: recipe.steps.some((step) => 'calibration' in passSchemas[step.pass].needs) }
+}
