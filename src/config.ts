@@ -43,6 +43,7 @@ export const settings = {
   host: text('HOST', '127.0.0.1', 'Address the API and the data plane bind'),
   port: integer('PORT', 8080, 'Port of the API; with a data plane behind it, of `/v2` too'),
   servePort: integer('SERVE_PORT', 8081, 'Port of the data plane'),
+  workerPort: integer('WORKER_PORT', 8082, 'Port of a worker for probes and metrics; 0 for none'),
   serveUrl: optionalText('SERVE_URL', undefined, 'Where the API forwards `/v2` to; `hasten start` sets it itself'),
   publicUrl: optionalText('PUBLIC_URL', undefined, 'Base of the links in answers; the request decides when unset'),
   auth: choice('AUTH', ['keys', 'none'], 'keys', '`keys`, or `none` on a loopback bind only'),
@@ -102,6 +103,11 @@ export function loadConfig(environment: Environment = process.env): Config {
   if (errors.length === 0) return config
   const detail = errors.map((item) => `${item.pointer.slice(1)}: ${item.detail}`).join('; ')
   throw new HastenError('config_invalid', detail, { errors })
+}
+
+/** The environment of a forked role: this process's own, with what its parent decided on top. */
+export function childEnvironment(overrides: Environment): Environment {
+  return { ...process.env, ...overrides }
 }
 
 /** `ENV=value` lines of a configuration; secrets are shown as set or not. */
