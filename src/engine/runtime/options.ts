@@ -27,11 +27,14 @@ const tensorrtOptions = Type.Object(
   closed,
 )
 
-export const providerSchema = Type.Union([
-  Type.Object({ name: Type.Literal('cpu') }, closed),
-  Type.Object({ name: Type.Literal('cuda'), options: Type.Optional(cudaOptions) }, closed),
-  Type.Object({ name: Type.Literal('tensorrt'), options: Type.Optional(tensorrtOptions) }, closed),
-])
+/** One schema for each execution provider, by its name. */
+export const providerSchemas = {
+  cpu: Type.Object({ name: Type.Literal('cpu') }, closed),
+  cuda: Type.Object({ name: Type.Literal('cuda'), options: Type.Optional(cudaOptions) }, closed),
+  tensorrt: Type.Object({ name: Type.Literal('tensorrt'), options: Type.Optional(tensorrtOptions) }, closed),
+}
+
+export const providerSchema = Type.Union([providerSchemas.cpu, providerSchemas.cuda, providerSchemas.tensorrt])
 
 /**
  * Everything that may reach a session of ONNX Runtime. Closed: an unknown key is an error, and nothing here is a

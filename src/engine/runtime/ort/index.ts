@@ -1,0 +1,76 @@
+import { closedError, trackInFlight } from '../in-flight.ts'
+import { limitRuns } from '../limit-runs.ts'
+import type { CreateOptions, ModelSource, Runtime, Session } from '../port.ts'
+import { translateLoadError } from '../translate-error.ts'
+import { bindApi } from './api.ts'
+import { createNativeSession } from './create-session.ts'
+import { createLeakGuard } from './leak-guard.ts'
+import { libraryPath, loadLibrary } from './library.ts'
+import { readProviders } from './providers.ts'
+import { wrapSession, type RuntimeParts } from './session.ts'
+
+export interface OrtRuntimeOptions {
+  /**
+   * Runs of all sessions that may be in native code at once; the others wait in order, where an abort or a deadline
+   * removes them at once. Each holds a thread of libuv's pool (UV_THREADPOOL_SIZE, set before the process starts,
+   * 4 by default), which file and DNS work share: give it this many and a few more.
+   */
+  readonly maxRunsInFlight?: number
+  /** Receives a line when outputs of `runBorrowed` were never released. */
+  readonly warn?: (message: string) => void
+  /** Another build of the shared library than the one `onnxruntime-node` ships. */
+  readonly library?: string
+}
+
+/** Below the number of asynchronous calls that koffi queues (256) before it refuses more. */
+const defaultMaxRuns = 128
+
+/**
+ * ONNX Runtime through its C ABI: asynchronous load and run, cancellation, every provider option, outputs without a copy.
+ * Inputs are read in place: they must not change, nor their memory be transferred, until the run has settled.
+ * @throws HastenError `device_unavailable` when the native library can't be loaded.
+ */
+export function createOrtRuntime(options: OrtRuntimeOptions = {}): Runtime {
+  const api = bindApi(loadLibrary(options.library ?? libraryPath()))
+  const parts: RuntimeParts = {
+    api,
+    // Severity 4: failures come back as statuses, so the native log would only say them twice.
+    env: api.get('CreateEnv', 4, 'hasten'),
+    memoryInfo: api.get('CreateCpuMemoryInfo', 0, 0),
+    limit: limitRuns(options.maxRunsInFlight ?? defaultMaxRuns),
+    leaks: createLeakGuard(api, options.warn ?? ((message) => process.emitWarning(message))),
+  }
+  const sessions = new Set<Session>()
+  const uses = trackInFlight(closedError, () => closeRuntime(parts, sessions))
+  return {
+    name: 'ort',
+    version: api.version,
+    availableProviders: () => readProviders(api),
+    createSession: (model, options = {}) => uses.use(() => openSession(parts, sessions, model, options)),
+    close: () => uses.close(),
+  }
+}
+
+async function openSession(
+  parts: RuntimeParts,
+  sessions: Set<Session>,
+  model: ModelSource,
+  options: CreateOptions,
+): Promise<Session> {
+  const { session, providers } = await createNativeSession(parts, model, options)
+  try {
+    const opened = wrapSession(parts, session, providers, () => sessions.delete(opened))
+    sessions.add(opened)
+    return opened
+  } catch (error) {
+    await parts.api.releaseAsync('ReleaseSession', session)
+    throw translateLoadError(error)
+  }
+}
+
+/** Sessions refer to the environment: those that were forgotten are released before it. */
+async function closeRuntime({ api, env, memoryInfo }: RuntimeParts, sessions: Set<Session>): Promise<void> {
+  await Promise.all([...sessions].map((session) => session.release()))
+  api.release('ReleaseMemoryInfo', memoryInfo)
+  api.release('ReleaseEnv', env)
+}

@@ -1,0 +1,74 @@
+import { HastenError, messageOf } from '../../../errors.ts'
+import type { ProviderChoice } from '../options.ts'
+import { providerNames } from '../providers.ts'
+import { createSlots, type OrtApi } from './api.ts'
+import { decodeStrings, encodeStrings } from './native-strings.ts'
+
+type GpuProvider = Exclude<ProviderChoice['name'], 'cpu'>
+
+/** The four C functions of a provider whose options are key and value strings. */
+const providerCalls = {
+  cuda: {
+    create: 'CreateCudaOptions',
+    update: 'UpdateCudaOptions',
+    append: 'AppendCudaProvider',
+    release: 'ReleaseCudaOptions',
+  },
+  tensorrt: {
+    create: 'CreateTensorRtOptions',
+    update: 'UpdateTensorRtOptions',
+    append: 'AppendTensorRtProvider',
+    release: 'ReleaseTensorRtOptions',
+  },
+} as const satisfies Record<GpuProvider, object>
+
+/** Execution providers that the library was built with; a GPU provider's own library may still be absent. */
+export function readProviders(api: OrtApi): string[] {
+  const [list, length] = [createSlots(1), createSlots(1)]
+  api.call('GetAvailableProviders', list, length)
+  const [pointer, count] = [list[0] ?? 0n, Number(length[0])]
+  try {
+    return decodeStrings(pointer, count)
+  } finally {
+    api.call('ReleaseAvailableProviders', pointer, count)
+  }
+}
+
+/**
+ * Appends execution providers in order of preference.
+ * @throws HastenError `device_unavailable` when a provider can't be loaded or its device is absent.
+ */
+export function appendProviders(api: OrtApi, options: bigint, choices: readonly ProviderChoice[]): void {
+  for (const choice of choices) {
+    if (choice.name !== 'cpu') appendProvider(api, options, choice.name, choice.options ?? {})
+  }
+}
+
+function appendProvider(
+  api: OrtApi,
+  options: bigint,
+  name: GpuProvider,
+  values: Readonly<Record<string, string | number | boolean>>,
+): void {
+  const calls = providerCalls[name]
+  try {
+    const provider = api.get(calls.create)
+    try {
+      const keys = encodeStrings(Object.keys(values))
+      const texts = encodeStrings(Object.values(values).map(formatValue))
+      api.call(calls.update, provider, keys.pointers, texts.pointers, Object.keys(values).length)
+      api.call(calls.append, options, provider)
+    } finally {
+      api.release(calls.release, provider)
+    }
+  } catch (error) {
+    throw new HastenError('device_unavailable', `${providerNames[name]} cannot be used here: ${messageOf(error)}`, {
+      cause: error,
+    })
+  }
+}
+
+/** ONNX Runtime reads booleans as 1 and 0 for both providers. */
+function formatValue(value: string | number | boolean): string {
+  return typeof value === 'boolean' ? String(Number(value)) : String(value)
+}

@@ -1,0 +1,139 @@
+import { HastenError } from '../../../errors.ts'
+import type { NumericTensor, Tensor } from '../../ir/tensor.ts'
+import { checkFeeds, selectOutputs } from '../check-feeds.ts'
+import { releasedError, trackInFlight } from '../in-flight.ts'
+import type { RunLimit } from '../limit-runs.ts'
+import type { BorrowedOutputs, Feeds, RunOptions, Session, TensorInfo } from '../port.ts'
+import { watchRun } from '../run-stop.ts'
+import type { OrtApi } from './api.ts'
+import type { LeakGuard } from './leak-guard.ts'
+import { encodeStrings } from './native-strings.ts'
+import { releaseValues, runNative, type RunTarget } from './run.ts'
+import { readTensorInfos } from './tensor-info.ts'
+import { detachView, viewValue } from './values.ts'
+
+/** What the sessions of a runtime share. */
+export interface RuntimeParts {
+  readonly api: OrtApi
+  readonly env: bigint
+  readonly memoryInfo: bigint
+  readonly limit: RunLimit
+  readonly leaks: LeakGuard
+}
+
+/** A session over a native one, which it owns from here on; `onRelease` is called once that is freed. */
+export function wrapSession(
+  parts: RuntimeParts,
+  session: bigint,
+  providers: readonly string[],
+  onRelease: () => void,
+): Session {
+  const { api, leaks, memoryInfo } = parts
+  const inputs = readTensorInfos(api, session, 'input')
+  const outputs = readTensorInfos(api, session, 'output')
+  const target = { api, session, memoryInfo, inputs, ...encodeNames(inputs, outputs) }
+  const uses = trackInFlight(releasedError, async () => {
+    await api.releaseAsync('ReleaseSession', session)
+    onRelease()
+  })
+  const execute = (feeds: Feeds, options: RunOptions = {}): Promise<NativeOutputs> =>
+    uses.use(() => runChecked(target, parts.limit, outputs, feeds, options))
+  return {
+    inputs,
+    outputs,
+    providers,
+    run: async (feeds, options) => copyOutputs(api, await execute(feeds, options)),
+    runBorrowed: async (feeds, options) => lendOutputs(api, leaks, await execute(feeds, options)),
+    release: () => uses.close(),
+  }
+}
+
+interface NativeOutputs {
+  readonly names: readonly string[]
+  readonly values: BigUint64Array
+}
+
+function encodeNames(inputs: readonly TensorInfo[], outputs: readonly TensorInfo[]) {
+  const encoded = encodeStrings(outputs.map(({ name }) => name))
+  return {
+    inputNames: encodeStrings(inputs.map(({ name }) => name)),
+    outputNames: new Map(outputs.map(({ name }, index) => [name, encoded.pointers[index] ?? 0n])),
+    outputMemory: encoded.memory,
+  }
+}
+
+async function runChecked(
+  target: RunTarget,
+  limit: RunLimit,
+  outputs: readonly TensorInfo[],
+  feeds: Feeds,
+  options: RunOptions,
+): Promise<NativeOutputs> {
+  const selected = selectOutputs(options.outputs, outputs)
+  checkFeeds(feeds, target.inputs)
+  const stop = watchRun(options)
+  try {
+    const values = await limit.run(() => runNative(target, feeds, selected, stop.signal), stop.signal)
+    return { names: selected.map(({ name }) => name), values }
+  } finally {
+    stop.dispose()
+  }
+}
+
+function viewOutputs(api: OrtApi, { names, values }: NativeOutputs): Record<string, Tensor> {
+  const entries = names.map((name, index) => {
+    const value = values[index] ?? 0n
+    if (value === 0n) throw new HastenError('run_failed', `output "${name}" has no value`)
+    return [name, viewValue(api, value, name)] as const
+  })
+  return Object.fromEntries(entries)
+}
+
+function copyOutputs(api: OrtApi, native: NativeOutputs): Record<string, Tensor> {
+  try {
+    return mapTensors(viewOutputs(api, native), (view) => {
+      if (view.dtype === 'string') return view
+      const copy = { ...view, bytes: view.bytes.slice() }
+      detachView(view)
+      return copy
+    })
+  } finally {
+    releaseValues(api, native.values)
+  }
+}
+
+function mapTensors(tensors: Record<string, Tensor>, map: (tensor: Tensor) => Tensor): Record<string, Tensor> {
+  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, map(tensor)]))
+}
+
+function lendOutputs(api: OrtApi, leaks: LeakGuard, native: NativeOutputs): BorrowedOutputs {
+  const outputs = viewOrRelease(api, native)
+  const token = {}
+  for (const [index, tensor] of Object.values(outputs).entries()) {
+    const value = native.values.subarray(index, index + 1)
+    if (isView(tensor)) leaks.watch(tensor.bytes.buffer, value[0] ?? 0n, token)
+    else releaseValues(api, value)
+  }
+  return {
+    outputs,
+    release: () => {
+      leaks.unwatch(token)
+      for (const tensor of Object.values(outputs)) detachView(tensor)
+      releaseValues(api, native.values)
+    },
+  }
+}
+
+/** Strings are copies and empty tensors have no memory: only the others need their native value from here on. */
+function isView(tensor: Tensor): tensor is NumericTensor {
+  return tensor.dtype !== 'string' && tensor.bytes.byteLength > 0
+}
+
+function viewOrRelease(api: OrtApi, native: NativeOutputs): Record<string, Tensor> {
+  try {
+    return viewOutputs(api, native)
+  } catch (error) {
+    releaseValues(api, native.values)
+    throw error
+  }
+}

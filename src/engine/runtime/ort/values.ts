@@ -1,0 +1,115 @@
+import koffi from 'koffi'
+import { HastenError } from '../../../errors.ts'
+import { byteLength, dtypeTable, type DType } from '../../ir/dtype.ts'
+import { elementCount, type NumericTensor, type StringTensor, type Tensor } from '../../ir/tensor.ts'
+import { createSlots, type OrtApi } from './api.ts'
+import { readDims, readDType } from './tensor-info.ts'
+
+/** A native value and the JS memory it points into, which must stay referenced until the value is released. */
+export interface NativeInput {
+  readonly value: bigint
+  readonly memory: Uint8Array | undefined
+}
+
+/**
+ * Element types that may cross into the runtime. Beyond 22 the runtime's numbers are not those of ONNX; complex and
+ * the float8 types have no kernels worth offering as inputs.
+ */
+const runnableDTypes: ReadonlySet<DType> = new Set<DType>([
+  'float32',
+  'float64',
+  'float16',
+  'bfloat16',
+  'int8',
+  'int16',
+  'int32',
+  'int64',
+  'uint8',
+  'uint16',
+  'uint32',
+  'uint64',
+  'bool',
+  'string',
+  'int4',
+  'uint4',
+  'float8e4m3fn',
+  'float8e4m3fnuz',
+  'float8e5m2',
+  'float8e5m2fnuz',
+])
+
+/**
+ * Wraps a tensor as a native value: numbers without a copy where alignment allows, strings copied.
+ * @param memoryInfo the CPU's OrtMemoryInfo
+ */
+export function createValue(api: OrtApi, memoryInfo: bigint, tensor: Tensor): NativeInput {
+  if (!runnableDTypes.has(tensor.dtype)) {
+    throw new HastenError('input_dtype', `the runtime takes no ${tensor.dtype} tensors`)
+  }
+  const dims = BigInt64Array.from(tensor.dims, BigInt)
+  if (tensor.dtype === 'string') {
+    return { value: createStringValue(api, tensor, dims), memory: undefined }
+  }
+  const memory = alignBytes(tensor)
+  const args = [memory, memory.byteLength, dims, dims.length, dtypeTable[tensor.dtype].onnx] as const
+  return { value: api.get('CreateTensorWithDataAsOrtValue', memoryInfo, ...args), memory }
+}
+
+/** Kernels read whole elements: an unaligned view, as in the middle of a request body, is copied first. */
+function alignBytes({ dtype, bytes }: NumericTensor): Uint8Array {
+  const elementBytes = Math.max(1, dtypeTable[dtype].bits / 8)
+  return bytes.byteOffset % elementBytes === 0 ? bytes : new Uint8Array(bytes)
+}
+
+function createStringValue(api: OrtApi, { strings }: StringTensor, dims: BigInt64Array): bigint {
+  const allocator = api.get('GetAllocatorWithDefaultOptions')
+  const value = api.get('CreateTensorAsOrtValue', allocator, dims, dims.length, dtypeTable.string.onnx)
+  try {
+    for (const [index, bytes] of strings.entries()) {
+      // Unlike FillStringTensor this takes a length, so a NUL byte ends nothing.
+      const buffer = api.get('GetResizedStringTensorElementBuffer', value, index, bytes.byteLength)
+      if (bytes.byteLength > 0) new Uint8Array(koffi.view(buffer, bytes.byteLength)).set(bytes)
+    }
+    return value
+  } catch (error) {
+    api.release('ReleaseValue', value)
+    throw error
+  }
+}
+
+/** A tensor over a native value's memory: dead once the value is released. Strings are copied. */
+export function viewValue(api: OrtApi, value: bigint, name: string): Tensor {
+  const info = api.get('GetTensorTypeAndShape', value)
+  try {
+    const dtype = readDType(api, info, `output "${name}"`)
+    const dims = readDims(api, info)
+    if (dtype === 'string') return { dtype, dims, strings: readStrings(api, value, elementCount(dims)) }
+    return { dtype, dims, bytes: viewBytes(api, value, byteLength(dtype, elementCount(dims))) }
+  } finally {
+    api.release('ReleaseTensorTypeAndShapeInfo', info)
+  }
+}
+
+function viewBytes(api: OrtApi, value: bigint, length: number): Uint8Array {
+  if (length === 0) return new Uint8Array(0)
+  return new Uint8Array(koffi.view(api.get('GetTensorMutableData', value), length))
+}
+
+function readStrings(api: OrtApi, value: bigint, count: number): Uint8Array[] {
+  if (count === 0) return []
+  const total = Number(api.get('GetStringTensorDataLength', value))
+  const content = new Uint8Array(new ArrayBuffer(Math.max(total, 1)))
+  const offsets = createSlots(count)
+  api.call('GetStringTensorContent', value, content, total, offsets, count)
+  return Array.from(offsets, (start, index) => {
+    const end = index + 1 < count ? offsets[index + 1] : total
+    return content.subarray(Number(start), Number(end))
+  })
+}
+
+/** Ends the life of a view made by `viewValue`: from here on it is empty, rather than a window on freed memory. */
+export function detachView(tensor: Tensor): void {
+  if (tensor.dtype === 'string') return
+  const { buffer } = tensor.bytes
+  if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0)
+}

@@ -1,0 +1,91 @@
+import { HastenError, messageOf, type ErrorCode } from '../../errors.ts'
+
+interface ErrorRule {
+  readonly pattern: RegExp
+  readonly code: ErrorCode
+  /** Says it in words a client can act on; the runtime's own text follows. */
+  readonly sentence: string
+}
+
+const memoryRule: ErrorRule = {
+  pattern: /bad_alloc|failed to allocate|out of memory|allocation failed|cannot allocate/i,
+  code: 'model_out_of_memory',
+  sentence: 'the runtime could not get the memory',
+}
+
+const loadRules: readonly ErrorRule[] = [
+  memoryRule,
+  {
+    pattern: /unsupported model ir version|max supported ir version/i,
+    code: 'model_load_failed',
+    sentence: 'the IR version of the model is newer than this runtime reads; export it again with an older one',
+  },
+  {
+    pattern: /opset \d+ is under development|only \*?guarantees\*? support|unsupported opset|no opset import/i,
+    code: 'model_load_failed',
+    sentence: 'the opset of the model is newer than this runtime knows; export it again with an older one',
+  },
+  {
+    pattern: /external data|external initializer|external_data|outside of .*directory/i,
+    code: 'model_load_failed',
+    sentence: 'external data of the model is missing or lies outside the folder of its file',
+  },
+  {
+    pattern: /could not find an implementation|not_implemented/i,
+    code: 'model_load_failed',
+    sentence: 'the runtime has no kernel for an operator with these dtypes',
+  },
+  {
+    pattern: /is not a registered function\/op|no schema registered|domain .* is not/i,
+    code: 'model_load_failed',
+    sentence: 'the model uses an operator that the runtime does not know',
+  },
+  {
+    pattern: /protobuf parsing failed|invalid protobuf|no graph was found|modelproto does not have a graph/i,
+    code: 'model_load_failed',
+    sentence: 'the bytes are not an ONNX model',
+  },
+  {
+    pattern: /file doesn't exist|no such file|no_suchfile/i,
+    code: 'model_load_failed',
+    sentence: 'there is no such model file',
+  },
+  {
+    pattern: /(cuda|tensorrt)\w*executionprovider|libonnxruntime_providers_|cudnn|cublas|cuda failure/i,
+    code: 'device_unavailable',
+    sentence: 'the device or its provider library cannot be used here',
+  },
+]
+
+const runRules: readonly ErrorRule[] = [
+  memoryRule,
+  { pattern: /cuda failure|cudnn failure|cublas failure/i, code: 'run_failed', sentence: 'the device failed' },
+]
+
+/** A failure to load, in the terms of the error table. HastenErrors pass unchanged. */
+export function translateLoadError(error: unknown): HastenError {
+  return translate(error, loadRules, { code: 'model_load_failed', sentence: 'the runtime refuses the model' })
+}
+
+/** A failure to run, in the terms of the error table. HastenErrors pass unchanged. */
+export function translateRunError(error: unknown): HastenError {
+  return translate(error, runRules, { code: 'run_failed', sentence: 'the runtime could not run the model' })
+}
+
+function translate(error: unknown, rules: readonly ErrorRule[], otherwise: Omit<ErrorRule, 'pattern'>): HastenError {
+  if (error instanceof HastenError) return error
+  const message = messageOf(error)
+  const { code, sentence } = rules.find(({ pattern }) => pattern.test(message)) ?? otherwise
+  return new HastenError(code, `${sentence}: ${cleanMessage(message)}`, { cause: error })
+}
+
+const maxMessageLength = 600
+
+/** Drops the C++ source positions that ONNX Runtime puts in front of its messages, and bounds the length. */
+function cleanMessage(message: string): string {
+  const clean = message
+    .replaceAll(/\S*onnxruntime\S*\.(?:cc|h|cpp):\d+ (?:[^\n]*?\) ?(?:const )?)?/g, '')
+    .replaceAll(/\s+/g, ' ')
+    .trim()
+  return clean.length > maxMessageLength ? `${clean.slice(0, maxMessageLength)}…` : clean
+}
