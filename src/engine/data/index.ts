@@ -1,0 +1,7 @@
+export { bindDataset, checkDataset, type BoundDataset } from './bind.ts'
+export { batchesOf, type ArrayInfo, type Batch, type Dataset, type DatasetSchema } from './dataset.ts'
+export { generateInputs, type GenerateOptions } from './generate.ts'
+export { type DatasetLimits } from './npz.ts'
+export { openDataset, type DatasetOptions } from './open.ts'
+export { scanDataset } from './scan.ts'
+export { writeNpz } from './write.ts'

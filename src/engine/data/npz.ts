@@ -1,0 +1,128 @@
+import type { FileHandle } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
+import { fromFdPromise, type Entry, type ZipFile } from 'yauzl'
+import { HastenError, messageOf } from '../../errors.ts'
+import { invalid } from './npy-header.ts'
+
+/** Sizes past which a dataset is refused rather than unpacked. */
+export interface DatasetLimits {
+  /** All arrays together, unpacked. */
+  readonly maxBytes: number
+  readonly maxArrays: number
+}
+
+export const defaultLimits: DatasetLimits = { maxBytes: 32 * 2 ** 30, maxArrays: 256 }
+
+/** One member of an .npz. */
+export interface NpzMember {
+  readonly name: string
+  readonly entry: Entry
+  readonly bytes: number
+  /** Where a stored member's bytes start in the file; undefined for a deflated one. */
+  readonly storedAt: number | undefined
+  /** The member's bytes, inflated. Zip errors come as they are from the library. */
+  stream(): Promise<Readable>
+}
+
+const methodNames: Readonly<Record<number, string>> = { 9: 'deflate64', 12: 'bzip2', 14: 'lzma', 93: 'zstd' }
+const stored = 0
+const deflated = 8
+
+/** Deflate tops out near 1,032 : 1, which zeros and masks reach honestly; so ratio counts only for large members. */
+const bombRatio = 200
+const bombBytes = 256 * 2 ** 20
+
+const localHeaderBytes = 30
+
+/**
+ * The members of an .npz by its central directory.
+ * @throws HastenError `dataset_invalid` for damaged, encrypted, escaping, duplicate, overlapping or oversize members
+ */
+export async function openNpz(handle: FileHandle, limits: DatasetLimits): Promise<NpzMember[]> {
+  const zip = await asInvalid(fromFdPromise(handle.fd, { autoClose: false, strictFileNames: true }))
+  if (zip.entryCount > limits.maxArrays) {
+    throw new HastenError('dataset_invalid', `the .npz has ${zip.entryCount} members, over ${limits.maxArrays}`)
+  }
+  const entries = await asInvalid(listEntries(zip))
+  if (entries.length === 0) throw new HastenError('dataset_invalid', 'the .npz holds no array')
+  checkEntries(entries, limits)
+  return Promise.all(entries.map((entry) => describeMember(zip, entry)))
+}
+
+async function listEntries(zip: ZipFile): Promise<Entry[]> {
+  const entries: Entry[] = []
+  for await (const entry of zip.eachEntry()) entries.push(entry)
+  return entries
+}
+
+async function describeMember(zip: ZipFile, entry: Entry): Promise<NpzMember> {
+  const name = arrayName(entry)
+  const { fileDataStart } = await asInvalid(zip.readLocalFileHeaderPromise(entry, { minimal: true }))
+  return {
+    name,
+    entry,
+    bytes: entry.uncompressedSize,
+    storedAt: entry.compressionMethod === stored ? fileDataStart : undefined,
+    stream: () => asInvalid(zip.openReadStreamPromise(entry)),
+  }
+}
+
+function checkEntries(entries: readonly Entry[], limits: DatasetLimits): void {
+  const seen = new Set<string>()
+  let total = 0
+  for (const entry of entries) {
+    checkEntry(entry)
+    const name = arrayName(entry)
+    if (seen.has(name)) throw invalid(name, 'is in the .npz twice')
+    seen.add(name)
+    total += entry.uncompressedSize
+    if (total > limits.maxBytes) {
+      throw new HastenError('dataset_invalid', `the arrays unpack to more than ${limits.maxBytes} bytes`)
+    }
+  }
+  checkOverlap(entries)
+}
+
+function checkEntry(entry: Entry): void {
+  const { compressionMethod: method, compressedSize, uncompressedSize } = entry
+  const name = JSON.stringify(entry.fileName)
+  if (entry.isEncrypted()) throw new HastenError('dataset_invalid', `member ${name} is encrypted`)
+  if (method !== stored && method !== deflated) {
+    const named = methodNames[method] ?? `method ${method}`
+    throw new HastenError('dataset_invalid', `member ${name} is compressed with ${named}; only deflate is read`)
+  }
+  if (uncompressedSize > bombBytes && uncompressedSize > bombRatio * compressedSize) {
+    const detail = `member ${name} unpacks ${compressedSize} bytes to ${uncompressedSize}, over ${bombRatio} : 1`
+    throw new HastenError('dataset_invalid', detail)
+  }
+}
+
+/** Members that share bytes are how a small file unpacks to a large one without a large ratio anywhere. */
+function checkOverlap(entries: readonly Entry[]): void {
+  const ordered = entries.toSorted((a, b) => a.relativeOffsetOfLocalHeader - b.relativeOffsetOfLocalHeader)
+  let end = 0
+  for (const entry of ordered) {
+    if (entry.relativeOffsetOfLocalHeader < end) {
+      throw new HastenError('dataset_invalid', `member ${JSON.stringify(entry.fileName)} overlaps another member`)
+    }
+    end = entry.relativeOffsetOfLocalHeader + localHeaderBytes + entry.fileNameLength + entry.compressedSize
+  }
+}
+
+function arrayName({ fileName }: Entry): string {
+  const name = fileName.endsWith('.npy') ? fileName.slice(0, -'.npy'.length) : ''
+  if (name !== '' && !hasControlCharacter(name)) return name
+  throw new HastenError('dataset_invalid', `member ${JSON.stringify(fileName)} is not a named .npy array`)
+}
+
+function hasControlCharacter(text: string): boolean {
+  return Buffer.from(text).some((byte) => byte < 0x20 || byte === 0x7f)
+}
+
+async function asInvalid<T>(promise: Promise<T>): Promise<T> {
+  try {
+    return await promise
+  } catch (error) {
+    throw new HastenError('dataset_invalid', `the .npz cannot be read: ${messageOf(error)}`, { cause: error })
+  }
+}

@@ -1,0 +1,60 @@
+import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import { HastenError, messageOf } from '../../errors.ts'
+import { invalid } from './npy-header.ts'
+import type { NpzMember } from './npz.ts'
+
+/**
+ * Inflates a member to a file without a name, for random access. The file goes with its handle, so it can't be left
+ * behind even by a crash.
+ * @param directory where to put it; the system's temporary directory when undefined
+ * @throws HastenError `dataset_invalid` when the data is damaged, `storage_full` when the disk is
+ */
+export async function spoolMember(member: NpzMember, directory?: string): Promise<FileHandle> {
+  const handle = await openUnnamed(directory ?? tmpdir())
+  try {
+    await copyMember(member, handle)
+    return handle
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+async function openUnnamed(directory: string): Promise<FileHandle> {
+  const folder = await mkdtemp(join(directory, 'hasten-array-'))
+  try {
+    return await open(join(folder, 'array.npy'), 'wx+', 0o600)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
+
+async function copyMember(member: NpzMember, handle: FileHandle): Promise<void> {
+  let checksum = 0
+  try {
+    for await (const chunk of (await member.stream()) as AsyncIterable<Buffer>) {
+      checksum = crc32(chunk, checksum)
+      await writeFully(handle, chunk)
+    }
+  } catch (error) {
+    throw explainFailure(member.name, error)
+  }
+  if (checksum !== member.entry.crc32) throw invalid(member.name, 'does not match its checksum')
+}
+
+async function writeFully(handle: FileHandle, chunk: Buffer): Promise<void> {
+  let done = 0
+  while (done < chunk.byteLength) done += (await handle.write(chunk, done)).bytesWritten
+}
+
+function explainFailure(name: string, error: unknown): HastenError {
+  if (error instanceof HastenError) return error
+  const code = (error as NodeJS.ErrnoException).code
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new HastenError('storage_full', `no room to unpack array ${JSON.stringify(name)}`, { cause: error })
+  }
+  return invalid(name, `cannot be unpacked: ${messageOf(error)}`, error)
+}
