@@ -10,7 +10,9 @@ const query = 'index,name,uuid,memory.total,driver_version,compute_cap'
 /** NVIDIA GPUs by `nvidia-smi`; none where there is no such command. */
 export async function listGpus(command = 'nvidia-smi'): Promise<GpuInfo[]> {
   try {
-    const { stdout } = await run(command, [`--query-gpu=${query}`, '--format=csv,noheader,nounits'], { timeout: 10_000 })
+    const { stdout } = await run(command, [`--query-gpu=${query}`, '--format=csv,noheader,nounits'], {
+      timeout: 10_000,
+    })
     return parseGpus(stdout)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
@@ -25,6 +27,13 @@ export function parseGpus(csv: string): GpuInfo[] {
   const rows = csv.split('\n').filter((line) => line.trim() !== '')
   return rows.map((row) => {
     const [index = '', name = '', uuid = '', memory = '', driver = '', computeCapability = ''] = row.split(/\s*,\s*/)
-    return { index: Number(index), name, uuid, memoryBytes: Number(memory) * mebibyte, driver, computeCapability: computeCapability.trim() }
+    return {
+      index: Number(index),
+      name,
+      uuid,
+      memoryBytes: Number(memory) * mebibyte,
+      driver,
+      computeCapability: computeCapability.trim(),
+    }
   })
 }
