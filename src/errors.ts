@@ -99,6 +99,11 @@ export const errorTable = {
     title: 'The model needs more memory than allowed',
     hint: 'Raise JOB_MEMORY_BYTES, or make the model smaller.',
   },
+  model_too_large: {
+    status: 422,
+    title: 'Model too large for one file',
+    hint: 'Save it with external data: one ONNX file holds at most 2 GiB.',
+  },
   archive_invalid: {
     status: 422,
     title: 'Not a valid archive',
@@ -185,6 +190,11 @@ export const errorTable = {
     status: 400,
     title: 'Malformed tensor data',
     hint: 'The data must have exactly as many elements as the shape says.',
+  },
+  output_not_json: {
+    status: 400,
+    title: 'Output has no JSON form',
+    hint: 'Ask for it as binary: `parameters.binary_data: true` on the output, or `binary_data_output: true`.',
   },
   run_canceled: { status: 499, title: 'Run canceled', hint: 'The client went away or asked for it.' },
   run_deadline: {

@@ -1,0 +1,7 @@
+export * from './attribute.ts'
+export * from './dtype.ts'
+export * from './graph.ts'
+export * from './model.ts'
+export { topologicalOrder, valuesRead } from './order.ts'
+export * from './tensor.ts'
+export * from './value-type.ts'
