@@ -61,6 +61,7 @@ export interface Runtime {
   readonly name: 'ort' | 'ort-node'
   /** Version of ONNX Runtime, for example `1.30.0`. */
   readonly version: string
+  /** Execution providers that a session can be asked for on this host: built in, and their own library installed. */
   availableProviders(): readonly string[]
   /**
    * Loads a model without blocking the event loop (where the adapter can).

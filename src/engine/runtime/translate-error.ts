@@ -51,7 +51,8 @@ const loadRules: readonly ErrorRule[] = [
     sentence: 'there is no such model file',
   },
   {
-    pattern: /(cuda|tensorrt)\w*executionprovider|libonnxruntime_providers_|cudnn|cublas|cuda failure/i,
+    pattern:
+      /(cuda|tensorrt)executionprovider|AppendExecutionProvider_|onnxruntime_providers_|cudnn|cublas|cuda failure/i,
     code: 'device_unavailable',
     sentence: 'the device or its provider library cannot be used here',
   },

@@ -3,7 +3,7 @@ import { checkSessionOptions } from '../check-options.ts'
 import { noFolder } from '../no-folder.ts'
 import type { CreateOptions, ModelSource } from '../port.ts'
 import { listProviders } from '../providers.ts'
-import { canceledError } from '../run-stop.ts'
+import { canceledError, isAborted } from '../run-stop.ts'
 import { translateLoadError } from '../translate-error.ts'
 import { createSlots, type OrtApi } from './api.ts'
 import { createSessionOptions } from './session-options.ts'
@@ -38,11 +38,6 @@ export async function createNativeSession(
     signal?.removeEventListener('abort', cancel)
     api.release('ReleaseSessionOptions', options)
   }
-}
-
-/** Asked anew after each await, which narrowing of `signal.aborted` would forget. */
-function isAborted(signal: AbortSignal | undefined): boolean {
-  return signal?.aborted === true
 }
 
 async function loadModel(api: OrtApi, env: bigint, model: ModelSource, options: bigint): Promise<bigint> {

@@ -1,12 +1,13 @@
 import { closedError, trackInFlight } from '../in-flight.ts'
 import { limitRuns } from '../limit-runs.ts'
+import { libraryPath } from '../native-files.ts'
 import type { CreateOptions, ModelSource, Runtime, Session } from '../port.ts'
 import { translateLoadError } from '../translate-error.ts'
 import { bindApi } from './api.ts'
 import { createNativeSession } from './create-session.ts'
 import { createLeakGuard } from './leak-guard.ts'
-import { libraryPath, loadLibrary } from './library.ts'
-import { readProviders } from './providers.ts'
+import { loadLibrary } from './library.ts'
+import { listUsableProviders } from './providers.ts'
 import { wrapSession, type RuntimeParts } from './session.ts'
 
 export interface OrtRuntimeOptions {
@@ -45,7 +46,7 @@ export function createOrtRuntime(options: OrtRuntimeOptions = {}): Runtime {
   return {
     name: 'ort',
     version: api.version,
-    availableProviders: () => readProviders(api),
+    availableProviders: () => listUsableProviders(api),
     createSession: (model, options = {}) => uses.use(() => openSession(parts, sessions, model, options)),
     close: () => uses.close(),
   }

@@ -1,6 +1,4 @@
 import koffi from 'koffi'
-import { createRequire } from 'node:module'
-import path from 'node:path'
 import { HastenError, messageOf } from '../../../errors.ts'
 import { apiVersion } from './api-table.ts'
 
@@ -10,28 +8,15 @@ export interface ApiEntries {
   readonly entries: readonly bigint[]
 }
 
-const fileNames: Partial<Record<NodeJS.Platform, string>> = {
-  linux: 'libonnxruntime.so.1',
-  darwin: 'libonnxruntime.1.dylib',
-  win32: 'onnxruntime.dll',
-}
-
 /** SessionOptionsSetLoadCancellationFlag, the highest index used, plus one. */
 const entryCount = 294
-
-/** Where `onnxruntime-node` keeps the native library for this platform. */
-export function libraryPath(): string {
-  const packageFile = createRequire(import.meta.url).resolve('onnxruntime-node/package.json')
-  const fileName = fileNames[process.platform] ?? 'libonnxruntime.so.1'
-  return path.join(path.dirname(packageFile), 'bin', 'napi-v6', process.platform, process.arch, fileName)
-}
 
 /**
  * Loads ONNX Runtime's shared library and finds its function table. Types are anonymous, so that loading twice in one
  * process declares no name twice.
  * @throws HastenError `device_unavailable` when the library is absent or older than the table needs.
  */
-export function loadLibrary(file = libraryPath()): ApiEntries {
+export function loadLibrary(file: string): ApiEntries {
   const base = openLibrary(file)
   const [getApi, getVersion] = koffi.decode(base, koffi.array('void *', 2)) as [bigint, bigint]
   const version = koffi.call(getVersion, koffi.proto('str', [])) as string

@@ -1,6 +1,7 @@
-import { HastenError, messageOf } from '../../../errors.ts'
+import { HastenError } from '../../../errors.ts'
 import type { ProviderChoice } from '../options.ts'
 import { providerNames } from '../providers.ts'
+import { translateLoadError } from '../translate-error.ts'
 import { createSlots, type OrtApi } from './api.ts'
 import { decodeStrings, encodeStrings } from './native-strings.ts'
 
@@ -22,8 +23,32 @@ const providerCalls = {
   },
 } as const satisfies Record<GpuProvider, object>
 
-/** Execution providers that the library was built with; a GPU provider's own library may still be absent. */
-export function readProviders(api: OrtApi): string[] {
+/**
+ * Execution providers that a session can be asked for here: the library was built with them, and the GPU ones find
+ * their own library.
+ */
+export function listUsableProviders(api: OrtApi): string[] {
+  const built = new Set(readProviders(api))
+  const choices = Object.keys(providerNames) as ProviderChoice['name'][]
+  return choices
+    .filter((name) => built.has(providerNames[name]) && isUsable(api, name))
+    .map((name) => providerNames[name])
+}
+
+function isUsable(api: OrtApi, name: ProviderChoice['name']): boolean {
+  const options = api.get('CreateSessionOptions')
+  try {
+    appendProviders(api, options, [{ name }])
+    return true
+  } catch {
+    // The question is whether it fails; a session that asks for it gets the reason.
+    return false
+  } finally {
+    api.release('ReleaseSessionOptions', options)
+  }
+}
+
+function readProviders(api: OrtApi): string[] {
   const [list, length] = [createSlots(1), createSlots(1)]
   api.call('GetAvailableProviders', list, length)
   const [pointer, count] = [list[0] ?? 0n, Number(length[0])]
@@ -62,9 +87,8 @@ function appendProvider(
       api.release(calls.release, provider)
     }
   } catch (error) {
-    throw new HastenError('device_unavailable', `${providerNames[name]} cannot be used here: ${messageOf(error)}`, {
-      cause: error,
-    })
+    const { message } = translateLoadError(error)
+    throw new HastenError('device_unavailable', `${providerNames[name]}: ${message}`, { cause: error })
   }
 }
 
