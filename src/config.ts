@@ -148,6 +148,7 @@ export function dataPaths(dataDir: string) {
     work: path.join(root, 'work'),
     hostId: path.join(root, 'host-id'),
     adminKey: path.join(root, 'admin-key'),
+    databaseUrl: path.join(root, 'database-url'),
   }
 }
 

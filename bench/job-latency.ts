@@ -1,0 +1,80 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { startHasten, type HastenProcess } from '../scripts/lib/hasten-process.ts'
+import type { BenchResult } from './result.ts'
+import { quantile } from './stats.ts'
+import { uploadModel, writeLargeModel } from './support.ts'
+
+const digits = path.resolve(import.meta.dirname, '../examples/digits')
+const pollEveryMs = 10
+
+/** How fast the control plane answers while a job keeps both cores busy and a 1 GiB upload runs. */
+export async function run(): Promise<BenchResult> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'hasten-bench-'))
+  const file = path.join(folder, 'large.onnx')
+  await writeLargeModel(file, 2 ** 30)
+  const hasten = await startHasten()
+  try {
+    const job = await startBusyJob(hasten)
+    let uploading = true
+    const upload = uploadModel(hasten, file, 'large').finally(() => {
+      uploading = false
+    })
+    const loaded = await pollJob(hasten, job, () => uploading)
+    await upload
+    return summarize(loaded)
+  } finally {
+    await hasten.stop()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** A measuring job on two threads; returns once it has left the queue. */
+async function startBusyJob({ client }: HastenProcess): Promise<string> {
+  const model = await client.upload<{ id: string }>('/v1/models', path.join(digits, 'digits.onnx'), { name: 'digits' })
+  const calibration = await client.upload<{ id: string }>('/v1/datasets', path.join(digits, 'calibration.npz'), {
+    name: 'calibration',
+  })
+  const { id } = await client.post<{ id: string }>('/v1/jobs', {
+    model: model.id,
+    recipe: 'int8-static',
+    datasets: { calibration: calibration.id },
+    target: { threads: 2, batch: 8 },
+  })
+  for (;;) {
+    const { state } = await client.get<{ state: string }>(`/v1/jobs/${id}`)
+    if (state === 'running') return id
+    if (state !== 'queued') throw new Error(`the job is ${state}`)
+    await delay(100)
+  }
+}
+
+async function pollJob({ client }: HastenProcess, id: string, going: () => boolean): Promise<number[]> {
+  const latencies: number[] = []
+  while (going()) {
+    const started = performance.now()
+    await (await client.fetch(`/v1/jobs/${id}`)).arrayBuffer()
+    latencies.push(performance.now() - started)
+    await delay(pollEveryMs)
+  }
+  return latencies
+}
+
+function summarize(latencies: readonly number[]): BenchResult {
+  const [p50, p99] = [quantile(latencies, 0.5), quantile(latencies, 0.99)]
+  return {
+    name: 'job-latency',
+    method: `GET /v1/jobs/{id}, ${latencies.length} requests, during a measuring job on two threads and a 1 GiB upload`,
+    figures: [
+      { name: 'p50', value: p50, unit: 'ms' },
+      { name: 'p99', value: p99, unit: 'ms' },
+      { name: 'max', value: Math.max(...latencies), unit: 'ms' },
+    ],
+    targets: [
+      { text: 'p50 under 5 ms', met: p50 < 5 },
+      { text: 'p99 under 50 ms', met: p99 < 50 },
+    ],
+  }
+}

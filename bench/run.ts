@@ -1,0 +1,40 @@
+// Runs the benchmarks, or those named on the command line, prints their figures and exits 1 when a target is missed.
+import { cpus } from 'node:os'
+import type { BenchResult } from './result.ts'
+
+const benchmarks: Readonly<Record<string, () => Promise<{ run: () => Promise<BenchResult> }>>> = {
+  artifacts: async () => import('./artifacts.ts'),
+  'job-latency': async () => import('./job-latency.ts'),
+  prediction: async () => import('./serving/prediction.ts'),
+}
+
+const wanted = process.argv.slice(2)
+const unknown = wanted.filter((name) => !(name in benchmarks))
+if (unknown.length > 0) {
+  process.stderr.write(`no benchmark ${unknown.join(', ')}; there are ${Object.keys(benchmarks).join(', ')}\n`)
+  process.exit(1)
+}
+
+process.stdout.write(`${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} logical CPUs, Node ${process.version}\n`)
+let missed = 0
+for (const [name, load] of Object.entries(benchmarks)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  const { run } = await load()
+  const result = await run()
+  process.stdout.write(format(result))
+  missed += result.targets.filter(({ met }) => !met).length
+}
+process.exit(missed === 0 ? 0 : 1)
+
+function format({ name, method, figures, targets }: BenchResult): string {
+  const lines = figures.map(({ name, value, unit, ci95 }) => {
+    const interval = ci95 === undefined ? '' : `  [${ci95.map(round).join(', ')}]`
+    return `  ${name.padEnd(44)} ${round(value)} ${unit}${interval}`
+  })
+  const verdicts = targets.map(({ text, met }) => `  ${met ? 'met   ' : 'MISSED'} ${text}`)
+  return [`\n${name}: ${method}`, ...lines, ...verdicts, ''].join('\n')
+}
+
+function round(value: number): string {
+  return String(Number(value.toPrecision(4)))
+}

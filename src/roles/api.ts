@@ -1,0 +1,54 @@
+import type { Config } from '../config.ts'
+import { buildApi } from '../api/app.ts'
+import { createQueueClient } from '../jobs/client.ts'
+import { createJobMetrics } from '../jobs/metrics.ts'
+import { startReconciler } from '../jobs/reconciler.ts'
+import { startDeliveries } from '../jobs/webhooks/deliver.ts'
+import { openStorage } from '../storage/index.ts'
+import { createMetrics, type Logger } from '../telemetry.ts'
+import { openDatabase } from './database.ts'
+import { openInspect } from './inspect.ts'
+import { closeAll, type RunningRole } from './lifecycle.ts'
+import { startUpkeep } from './upkeep.ts'
+import { readVersion } from './version.ts'
+
+const reconcileEveryMs = 5_000
+
+/**
+ * The control plane: answers /v1, and looks after what belongs to nobody else (lost jobs, webhooks, garbage). Never
+ * loads the runtime; uploads are inspected in a capped child process.
+ */
+export async function startApi(config: Config, logger: Logger): Promise<RunningRole> {
+  const database = await openDatabase(config, logger)
+  const { connectionString } = database
+  const storage = await openStorage({ connectionString, logger })
+  const queue = createQueueClient({ redisUrl: config.redisUrl, connectionString, prefix: config.queuePrefix, logger })
+  const metrics = createMetrics()
+  const jobMetrics = createJobMetrics(metrics)
+  const app = buildApi({
+    storage,
+    queue,
+    inspect: openInspect(config, connectionString),
+    auth: config.auth,
+    limits: { uploadBytes: config.maxUploadBytes, requestsPerMinute: config.rateLimit },
+    logger,
+    metrics,
+    version: readVersion(),
+    serveUrl: config.serveUrl,
+  })
+  const url = await app.listen({ host: config.host, port: config.port })
+  const loops = [
+    startReconciler({ storage, client: queue, metrics: jobMetrics, logger }, reconcileEveryMs),
+    startDeliveries({ webhooks: storage.webhooks, metrics: jobMetrics, logger, allowPrivate: config.webhookPrivate }),
+    startUpkeep({ storage, metrics, logger }),
+  ]
+  const close = async () =>
+    closeAll([
+      async () => app.close(),
+      ...loops.map((loop) => loop.stop),
+      async () => queue.close(),
+      async () => storage.close(),
+      database.close,
+    ])
+  return { url, close }
+}

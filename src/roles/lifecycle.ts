@@ -1,0 +1,64 @@
+import closeWithGrace from 'close-with-grace'
+import { loadConfig, type Config } from '../config.ts'
+import { HastenError, messageOf } from '../errors.ts'
+import { createLogger, type Logger } from '../telemetry.ts'
+
+/** A role that runs: where it answers (if it listens) and how to stop it. */
+export interface RunningRole {
+  readonly url?: string
+  close(): Promise<void>
+}
+
+export type StartRole = (config: Config, logger: Logger) => Promise<RunningRole>
+
+/** What a role tells the process that forked it once it serves. */
+export interface ReadyMessage {
+  readonly type: 'ready'
+  readonly url: string | undefined
+}
+
+/**
+ * Runs one role as this process: reads the configuration, starts, tells the parent that it is ready, and stops
+ * gracefully at SIGTERM, SIGINT, an uncaught error, or when the parent is gone.
+ */
+export async function runRole(role: string, start: StartRole): Promise<void> {
+  const config = loadConfig()
+  const logger = createLogger({ level: config.logLevel, role })
+  const running = await start(config, logger)
+  const grace = closeWithGrace({ delay: config.shutdownGraceMs + 5000, logger }, async ({ err, signal }) => {
+    if (err !== undefined) logger.error({ err }, 'stopping after an error')
+    else logger.info({ signal }, 'stopping')
+    await running.close()
+  })
+  if (process.send === undefined) return
+  const ready: ReadyMessage = { type: 'ready', url: running.url }
+  process.send(ready)
+  process.once('disconnect', () => void grace.close())
+}
+
+/** One line of what went wrong and one of what helps, for people; the exit code says error. */
+export function reportFailure(error: unknown): void {
+  const known = error instanceof HastenError ? error : undefined
+  const title = known === undefined ? messageOf(error) : `${known.message} [${known.code}]`
+  process.stderr.write(`hasten: ${title}\n`)
+  for (const item of known?.errors ?? []) {
+    const place =
+      item.line === undefined ? item.pointer : `line ${item.line}, column ${item.column ?? 1}, ${item.pointer}`
+    process.stderr.write(`  ${place}: ${item.detail}\n`)
+  }
+  if (known !== undefined) process.stderr.write(`  ${known.hint}\n`)
+  process.exitCode = 1
+}
+
+/** Stops several things in order, each even if one before it failed; the first failure is thrown at the end. */
+export async function closeAll(steps: readonly (() => Promise<unknown> | unknown)[]): Promise<void> {
+  const failures: unknown[] = []
+  for (const step of steps) {
+    try {
+      await step()
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  if (failures.length > 0) throw failures[0]
+}
