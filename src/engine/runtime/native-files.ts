@@ -22,7 +22,7 @@ const fileNames: Partial<Record<NodeJS.Platform, FileNames>> = {
 const platformNames = fileNames[process.platform] ?? posixNames('libonnxruntime.so.1', 'so')
 
 /** The folder where `onnxruntime-node` keeps the native libraries for this platform. */
-function nativeFolder(): string {
+export function nativeFolder(): string {
   const packageFile = createRequire(import.meta.url).resolve('onnxruntime-node/package.json')
   return path.join(path.dirname(packageFile), 'bin', 'napi-v6', process.platform, process.arch)
 }

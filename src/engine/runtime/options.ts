@@ -38,7 +38,9 @@ export const providerSchema = Type.Union([providerSchemas.cpu, providerSchemas.c
 
 /**
  * Everything that may reach a session of ONNX Runtime. Closed: an unknown key is an error, and nothing here is a
- * path, a library or free text, so a recipe can't write files or load code.
+ * path, a library or free text, so a recipe can't write files or load code. Flushing denormals to zero is left out:
+ * ONNX Runtime lets the first session of a process decide, and sets it for good on the thread that loads, so results
+ * would depend on which thread runs, and arithmetic of that thread elsewhere would change.
  */
 export const sessionOptionsSchema = Type.Object(
   {
@@ -50,7 +52,6 @@ export const sessionOptionsSchema = Type.Object(
     spinning: Type.Optional(Type.Boolean()),
     memoryPattern: Type.Optional(Type.Boolean()),
     cpuMemoryArena: Type.Optional(Type.Boolean()),
-    denormalAsZero: Type.Optional(Type.Boolean()),
     x64QuantPrecision: Type.Optional(Type.Boolean()),
     freeDimensions: Type.Optional(Type.Record(Type.String({ maxLength: 128 }), Type.Integer({ minimum: 1 }))),
     logSeverity: Type.Optional(Type.Integer({ minimum: 0, maximum: 4 })),

@@ -1,4 +1,7 @@
+import path from 'node:path'
 import { HastenError, messageOf, type ErrorCode } from '../../errors.ts'
+import { nativeFolder } from './native-files.ts'
+import { noFolder } from './model-folder.ts'
 
 interface ErrorRule {
   readonly pattern: RegExp
@@ -15,6 +18,12 @@ const memoryRule: ErrorRule = {
 
 const loadRules: readonly ErrorRule[] = [
   memoryRule,
+  {
+    pattern:
+      /(cuda|tensorrt)executionprovider|AppendExecutionProvider_|onnxruntime_providers_|cudnn|cublas|cuda failure/i,
+    code: 'device_unavailable',
+    sentence: 'the device or its provider library cannot be used here',
+  },
   {
     pattern: /unsupported model ir version|max supported ir version/i,
     code: 'model_load_failed',
@@ -36,7 +45,7 @@ const loadRules: readonly ErrorRule[] = [
     sentence: 'the runtime has no kernel for an operator with these dtypes',
   },
   {
-    pattern: /is not a registered function\/op|no schema registered|domain .* is not/i,
+    pattern: /is not a registered function\/op|no op registered|no schema registered|domain .* is not/i,
     code: 'model_load_failed',
     sentence: 'the model uses an operator that the runtime does not know',
   },
@@ -50,12 +59,6 @@ const loadRules: readonly ErrorRule[] = [
     code: 'model_load_failed',
     sentence: 'there is no such model file',
   },
-  {
-    pattern:
-      /(cuda|tensorrt)executionprovider|AppendExecutionProvider_|onnxruntime_providers_|cudnn|cublas|cuda failure/i,
-    code: 'device_unavailable',
-    sentence: 'the device or its provider library cannot be used here',
-  },
 ]
 
 const runRules: readonly ErrorRule[] = [
@@ -63,28 +66,46 @@ const runRules: readonly ErrorRule[] = [
   { pattern: /cuda failure|cudnn failure|cublas failure/i, code: 'run_failed', sentence: 'the device failed' },
 ]
 
-/** A failure to load, in the terms of the error table. HastenErrors pass unchanged. */
-export function translateLoadError(error: unknown): HastenError {
-  return translate(error, loadRules, { code: 'model_load_failed', sentence: 'the runtime refuses the model' })
+/**
+ * A failure to load, in the terms of the error table. HastenErrors pass unchanged.
+ * @param modelFolder left out of the detail, which clients read
+ */
+export function translateLoadError(error: unknown, modelFolder?: string): HastenError {
+  return translate(error, loadRules, modelFolder, {
+    code: 'model_load_failed',
+    sentence: 'the runtime refuses the model',
+  })
 }
 
 /** A failure to run, in the terms of the error table. HastenErrors pass unchanged. */
 export function translateRunError(error: unknown): HastenError {
-  return translate(error, runRules, { code: 'run_failed', sentence: 'the runtime could not run the model' })
+  return translate(error, runRules, undefined, { code: 'run_failed', sentence: 'the runtime could not run the model' })
 }
 
-function translate(error: unknown, rules: readonly ErrorRule[], otherwise: Omit<ErrorRule, 'pattern'>): HastenError {
+function translate(
+  error: unknown,
+  rules: readonly ErrorRule[],
+  modelFolder: string | undefined,
+  otherwise: Omit<ErrorRule, 'pattern'>,
+): HastenError {
   if (error instanceof HastenError) return error
   const message = messageOf(error)
   const { code, sentence } = rules.find(({ pattern }) => pattern.test(message)) ?? otherwise
-  return new HastenError(code, `${sentence}: ${cleanMessage(message)}`, { cause: error })
+  return new HastenError(code, `${sentence}: ${cleanMessage(message, modelFolder)}`, { cause: error })
 }
 
 const maxMessageLength = 600
 
-/** Drops the C++ source positions that ONNX Runtime puts in front of its messages, and bounds the length. */
-function cleanMessage(message: string): string {
-  const clean = message
+/** A root or a relative folder gives nothing away, and taking it out would garble the text. */
+function isHidden(folder: string | undefined): folder is string {
+  return folder !== undefined && path.isAbsolute(folder) && path.dirname(folder) !== folder
+}
+
+/** Drops C++ source positions and the folders of this host, and bounds the length. */
+function cleanMessage(message: string, modelFolder: string | undefined): string {
+  const folders = [modelFolder, noFolder, process.execPath, nativeFolder()].filter(isHidden)
+  const clean = folders
+    .reduce((text, folder) => text.replaceAll(folder + path.sep, '').replaceAll(folder, '.'), message)
     .replaceAll(/\S*onnxruntime\S*\.(?:cc|h|cpp):\d+ (?:[^\n]*?\) ?(?:const )?)?/g, '')
     .replaceAll(/\s+/g, ' ')
     .trim()

@@ -3,7 +3,7 @@ import { HastenError } from '../../../errors.ts'
 import { checkSessionOptions } from '../check-options.ts'
 import { closedError, trackInFlight } from '../in-flight.ts'
 import { hasProviderLibrary } from '../native-files.ts'
-import { noFolder } from '../no-folder.ts'
+import { modelFolder, noFolder } from '../model-folder.ts'
 import type { ProviderChoice, SessionOptions } from '../options.ts'
 import type { CreateOptions, ModelSource, Runtime, Session } from '../port.ts'
 import { listProviders, providerNames } from '../providers.ts'
@@ -50,7 +50,7 @@ async function openSession(
   const checked = checkSessionOptions(session)
   if (isAborted(signal)) throw canceledError(signal)
   const native = await loadModel(model, checked).catch((error: unknown) => {
-    throw translateLoadError(error)
+    throw translateLoadError(error, modelFolder(model))
   })
   await turnEventLoop()
   try {

@@ -20,7 +20,6 @@ const mappers: Mappers = {
   spinning: configEntry('session.intra_op.allow_spinning', 'session.inter_op.allow_spinning'),
   memoryPattern: (value) => ({ enableMemPattern: value }),
   cpuMemoryArena: (value) => ({ enableCpuMemArena: value }),
-  denormalAsZero: configEntry('session.set_denormal_as_zero'),
   x64QuantPrecision: configEntry('session.x64quantprecision'),
   freeDimensions: () => {
     throw unsupported('freeDimensions')

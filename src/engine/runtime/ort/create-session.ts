@@ -1,6 +1,6 @@
 import { HastenError } from '../../../errors.ts'
 import { checkSessionOptions } from '../check-options.ts'
-import { noFolder } from '../no-folder.ts'
+import { modelFolder, noFolder } from '../model-folder.ts'
 import type { CreateOptions, ModelSource } from '../port.ts'
 import { listProviders } from '../providers.ts'
 import { canceledError, isAborted } from '../run-stop.ts'
@@ -33,7 +33,7 @@ export async function createNativeSession(
     throw canceledError(signal)
   } catch (error) {
     if (isAborted(signal)) throw canceledError(signal)
-    throw translateLoadError(error)
+    throw translateLoadError(error, modelFolder(model))
   } finally {
     signal?.removeEventListener('abort', cancel)
     api.release('ReleaseSessionOptions', options)

@@ -29,7 +29,6 @@ const setters: Setters = {
   spinning: configEntry('session.intra_op.allow_spinning', 'session.inter_op.allow_spinning'),
   memoryPattern: (api, options, value) => api.call(value ? 'EnableMemPattern' : 'DisableMemPattern', options),
   cpuMemoryArena: (api, options, value) => api.call(value ? 'EnableCpuMemArena' : 'DisableCpuMemArena', options),
-  denormalAsZero: configEntry('session.set_denormal_as_zero'),
   x64QuantPrecision: configEntry('session.x64quantprecision'),
   freeDimensions: (api, options, sizes) => {
     for (const [name, size] of Object.entries(sizes)) {
