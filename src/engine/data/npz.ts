@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
-import type { Readable } from 'node:stream'
+import { pipeline, Readable } from 'node:stream'
+import { createInflateRaw } from 'node:zlib'
 import { fromFdPromise, type Entry, type ZipFile } from 'yauzl'
 import { HastenError, messageOf } from '../../errors.ts'
 import { invalid } from './npy-header.ts'
@@ -16,12 +17,12 @@ export const defaultLimits: DatasetLimits = { maxBytes: 32 * 2 ** 30, maxArrays:
 /** One member of an .npz. */
 export interface NpzMember {
   readonly name: string
-  readonly entry: Entry
   readonly bytes: number
+  readonly crc32: number
   /** Where a stored member's bytes start in the file; undefined for a deflated one. */
   readonly storedAt: number | undefined
-  /** The member's bytes, inflated. Zip errors come as they are from the library. */
-  stream(): Promise<Readable>
+  /** The member's bytes, inflated; damage shows as zlib's own errors. May be destroyed before its end. */
+  stream(): Readable
 }
 
 const methodNames: Readonly<Record<number, string>> = { 9: 'deflate64', 12: 'bzip2', 14: 'lzma', 93: 'zstd' }
@@ -33,6 +34,8 @@ const bombRatio = 200
 const bombBytes = 256 * 2 ** 20
 
 const localHeaderBytes = 30
+
+const chunkBytes = 256 * 2 ** 10
 
 /**
  * The members of an .npz by its central directory.
@@ -46,7 +49,7 @@ export async function openNpz(handle: FileHandle, limits: DatasetLimits): Promis
   const entries = await asInvalid(listEntries(zip))
   if (entries.length === 0) throw new HastenError('dataset_invalid', 'the .npz holds no array')
   checkEntries(entries, limits)
-  return Promise.all(entries.map((entry) => describeMember(zip, entry)))
+  return Promise.all(entries.map((entry) => describeMember(zip, handle, entry)))
 }
 
 async function listEntries(zip: ZipFile): Promise<Entry[]> {
@@ -55,15 +58,37 @@ async function listEntries(zip: ZipFile): Promise<Entry[]> {
   return entries
 }
 
-async function describeMember(zip: ZipFile, entry: Entry): Promise<NpzMember> {
+async function describeMember(zip: ZipFile, handle: FileHandle, entry: Entry): Promise<NpzMember> {
   const name = arrayName(entry)
   const { fileDataStart } = await asInvalid(zip.readLocalFileHeaderPromise(entry, { minimal: true }))
   return {
     name,
-    entry,
     bytes: entry.uncompressedSize,
+    crc32: entry.crc32,
     storedAt: entry.compressionMethod === stored ? fileDataStart : undefined,
-    stream: () => asInvalid(zip.openReadStreamPromise(entry)),
+    stream: () => streamMember(handle, entry, fileDataStart),
+  }
+}
+
+/**
+ * Not yauzl's own stream, which throws past its reader when destroyed while a read is queued (3.4.0), nor that of the
+ * file handle, whose destruction closes the handle.
+ */
+function streamMember(handle: FileHandle, { compressedSize, compressionMethod }: Entry, start: number): Readable {
+  const source = Readable.from(readRange(handle, start, compressedSize), { objectMode: false })
+  if (compressionMethod === stored) return source
+  return pipeline(source, createInflateRaw(), () => {
+    // An error reaches the reader through the stream itself.
+  })
+}
+
+async function* readRange(handle: FileHandle, start: number, length: number): AsyncGenerator<Buffer> {
+  for (let done = 0; done < length;) {
+    const size = Math.min(chunkBytes, length - done)
+    const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(size), 0, size, start + done)
+    if (bytesRead === 0) return
+    yield buffer.subarray(0, bytesRead)
+    done += bytesRead
   }
 }
 
@@ -86,6 +111,7 @@ function checkEntries(entries: readonly Entry[], limits: DatasetLimits): void {
 function checkEntry(entry: Entry): void {
   const { compressionMethod: method, compressedSize, uncompressedSize } = entry
   const name = JSON.stringify(entry.fileName)
+  if (compressedSize === 0) throw new HastenError('dataset_invalid', `member ${name} is empty`)
   if (entry.isEncrypted()) throw new HastenError('dataset_invalid', `member ${name} is encrypted`)
   if (method !== stored && method !== deflated) {
     const named = methodNames[method] ?? `method ${method}`

@@ -81,7 +81,7 @@ async function openMember(
 }
 
 async function readMemberHeader(member: NpzMember): Promise<NpyHeader> {
-  const stream = await member.stream()
+  const stream = member.stream()
   try {
     const chunks: Buffer[] = []
     const iterator: AsyncIterator<Buffer> = stream[Symbol.asyncIterator]()

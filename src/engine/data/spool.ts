@@ -34,15 +34,20 @@ async function openUnnamed(directory: string): Promise<FileHandle> {
 
 async function copyMember(member: NpzMember, handle: FileHandle): Promise<void> {
   let checksum = 0
+  let size = 0
   try {
-    for await (const chunk of (await member.stream()) as AsyncIterable<Buffer>) {
+    for await (const chunk of member.stream() as AsyncIterable<Buffer>) {
       checksum = crc32(chunk, checksum)
+      size += chunk.byteLength
+      // The size is the archive's word: without this check a bomb could fill the disk.
+      if (size > member.bytes) throw invalid(member.name, `unpacks to more than its ${member.bytes} bytes`)
       await writeFully(handle, chunk)
     }
   } catch (error) {
     throw explainFailure(member.name, error)
   }
-  if (checksum !== member.entry.crc32) throw invalid(member.name, 'does not match its checksum')
+  if (size < member.bytes) throw invalid(member.name, `is truncated: ${member.bytes - size} bytes missing`)
+  if (checksum !== member.crc32) throw invalid(member.name, 'does not match its checksum')
 }
 
 async function writeFully(handle: FileHandle, chunk: Buffer): Promise<void> {
