@@ -1,0 +1,103 @@
+import { HastenError } from '../../errors.ts'
+import type { ArtifactCache, DeploymentRow, DeploymentVersionRow, ModelRow, Storage } from '../../storage/index.ts'
+import type { Runtime, Session } from '../engine.ts'
+import { createLane } from '../scheduler/lane.ts'
+import type { RunSlots } from '../scheduler/run-slots.ts'
+import type { ServedVersion } from '../served-version.ts'
+import { createStatistics } from '../statistics.ts'
+import { resolveOptions, type ResolvedOptions } from './options.ts'
+import { checkSignature, probeSession, type Signature } from './probe.ts'
+
+export interface LoadDeps {
+  readonly storage: Pick<Storage, 'models'>
+  readonly cache: ArtifactCache
+  readonly runtime: Runtime
+  readonly slots: RunSlots
+  readonly cores: number
+}
+
+/** A version in memory: it answers, can be probed again, and is unloaded once. */
+export interface LoadedVersion {
+  readonly served: ServedVersion
+  /** @throws HastenError `model_run_failed` */
+  probe(): Promise<void>
+  /** Lets the requests it has end, then frees the session and its files. */
+  retire(): Promise<void>
+}
+
+/**
+ * Fetches the files of a version, creates its session, warms and probes it.
+ * @throws HastenError of each of these; nothing stays behind then
+ */
+export async function loadVersion(
+  deps: LoadDeps,
+  deployment: DeploymentRow,
+  version: DeploymentVersionRow,
+  signal: AbortSignal,
+): Promise<LoadedVersion> {
+  const model = await findModel(deps, deployment.project, version.modelId)
+  const options = resolveOptions(model.session, version.options, deps.cores)
+  const files = await deps.cache.materialize(model.files, { signal })
+  try {
+    const path = files.path(modelFile(model))
+    const session = await deps.runtime.createSession({ path }, { session: options.session, signal })
+    await admit(session, model, options, signal)
+    return served(deps, deployment, version, model, session, options, () => files.release())
+  } catch (error) {
+    files.release()
+    throw error
+  }
+}
+
+async function findModel({ storage }: LoadDeps, project: string, id: string): Promise<ModelRow> {
+  const model = await storage.models.find(project, id)
+  if (model === undefined) throw new HastenError('not_found', `model ${id} is gone`)
+  return model
+}
+
+function modelFile({ id, files, sha256 }: ModelRow): string {
+  const file = files.find((each) => each.sha256 === sha256)
+  if (file === undefined) throw new HastenError('storage_corrupt', `model ${id} has no file with its own hash`)
+  return file.name
+}
+
+async function admit(session: Session, model: ModelRow, options: ResolvedOptions, signal: AbortSignal): Promise<void> {
+  const stored = model.signature as unknown as Signature
+  try {
+    checkSignature(session, stored)
+    await probeSession(session, stored, { allowNonFinite: options.allowNonFinite, signal })
+  } catch (error) {
+    await session.release()
+    throw error
+  }
+}
+
+function served(
+  { slots }: LoadDeps,
+  { name, project }: DeploymentRow,
+  { version }: DeploymentVersionRow,
+  model: ModelRow,
+  session: Session,
+  { maxQueue, maxInFlight, allowNonFinite }: ResolvedOptions,
+  releaseFiles: () => void,
+): LoadedVersion {
+  const lane = createLane({ session, slots, maxQueue, maxInFlight })
+  return {
+    served: {
+      name,
+      version: String(version),
+      project,
+      inputs: session.inputs,
+      outputs: session.outputs,
+      instances: maxInFlight,
+      lane,
+      statistics: createStatistics(),
+    },
+    probe: () => probeSession(session, model.signature as unknown as Signature, { allowNonFinite }),
+    async retire() {
+      await lane.drain()
+      await session.release()
+      releaseFiles()
+    },
+  }
+}

@@ -1,0 +1,150 @@
+import type { ArtifactCache, DeploymentRow, Storage } from '../../storage/index.ts'
+import type { Logger } from '../../telemetry.ts'
+import type { Runtime } from '../engine.ts'
+import { createRunSlots } from '../scheduler/run-slots.ts'
+import type { Catalog } from '../served-version.ts'
+import { createCatalog, type LoopState } from './catalog.ts'
+import { createEntry, type Entry } from './entry.ts'
+import { checkHealth } from './health.ts'
+import { createLoader, type Loader } from './loader.ts'
+import { reportEntry, type Reporter } from './replicas.ts'
+
+export interface DeploymentsDeps {
+  readonly storage: Pick<Storage, 'deployments' | 'models' | 'listen'>
+  readonly cache: ArtifactCache
+  readonly runtime: Runtime
+  readonly logger: Logger
+  /** `srv_…`, new for each process. */
+  readonly serverId: string
+  /** Where this process can be reached. */
+  readonly url: string
+  /** Runs at a time over all deployments; the runtime's threads must suffice for them. */
+  readonly cores: number
+  /** Between two looks at the rows, which are also the heartbeat. Default 2 s; notifications come in between. */
+  readonly pollMs?: number
+}
+
+export interface RunningDeployments {
+  readonly catalog: Catalog
+  /** Ends the loop, lets requests end for as long as `timeoutMs`, frees the sessions and withdraws the replicas. */
+  stop(options: { readonly timeoutMs: number }): Promise<void>
+}
+
+const defaultPollMs = 2000
+const channel = 'hasten_deployment'
+
+/**
+ * Keeps the loaded versions equal to the deployment rows. When the database is away, what is loaded goes on serving.
+ * @throws HastenError `unavailable` when the database does not answer at start
+ */
+export async function startDeployments(deps: DeploymentsDeps): Promise<RunningDeployments> {
+  const entries = new Map<string, Entry>()
+  const state: LoopState = { first: undefined, stopping: false }
+  const bell = createBell()
+  const slots = createRunSlots(deps.cores)
+  const loader = createLoader({ ...deps, slots }, bell.ring)
+  const reporter = { deployments: deps.storage.deployments, serverId: deps.serverId, url: deps.url }
+  const stopListening = await deps.storage.listen(channel, bell.ring)
+  const loop = runLoop(deps, entries, state, bell, loader, reporter)
+  return {
+    catalog: createCatalog(entries, state),
+    async stop({ timeoutMs }) {
+      state.stopping = true
+      bell.ring()
+      await loop
+      await stopListening()
+      for (const entry of entries.values()) loader.dispose(entry)
+      await withinTime(loader.settled(), timeoutMs, () => deps.logger.warn('requests were still running at the end'))
+      await withdraw(deps)
+    },
+  }
+}
+
+/** A database that is away must not keep a process from ending: its replicas go stale by themselves. */
+async function withdraw({ storage, serverId, logger }: DeploymentsDeps): Promise<void> {
+  try {
+    await storage.deployments.removeServer(serverId)
+  } catch (error) {
+    logger.warn({ err: error }, 'the replicas of this server were not withdrawn')
+  }
+}
+
+async function runLoop(
+  { storage, logger, pollMs = defaultPollMs }: DeploymentsDeps,
+  entries: Map<string, Entry>,
+  state: LoopState,
+  bell: Bell,
+  loader: Loader,
+  reporter: Reporter,
+): Promise<void> {
+  let isAway = false
+  while (!state.stopping) {
+    for (const entry of entries.values()) checkHealth(entry, bell.ring)
+    try {
+      adopt(entries, await storage.deployments.listDesired(), loader)
+      state.first ??= [...entries.values()]
+      await storage.deployments.touchReplicas(reporter.serverId)
+      for (const entry of entries.values()) await reportEntry(reporter, entry)
+      isAway = false
+    } catch (error) {
+      if (!isAway) logger.warn({ err: error }, 'deployments cannot be read; what is loaded goes on serving')
+      isAway = true
+    }
+    await bell.wait(pollMs)
+  }
+}
+
+/** Takes over the rows: new and changed ones are loaded, those that are gone are let go. */
+function adopt(entries: Map<string, Entry>, rows: readonly DeploymentRow[], loader: Loader): void {
+  const byName = new Map(rows.map((row) => [row.name, row]))
+  for (const [name, entry] of entries) {
+    // A deployment that was deleted and made again under its name is another one.
+    if (byName.get(name)?.id === entry.row.id) continue
+    entries.delete(name)
+    loader.dispose(entry)
+  }
+  for (const row of rows) {
+    const entry = entries.get(row.name) ?? createEntry(row)
+    entry.row = row
+    entries.set(row.name, entry)
+    loader.advance(entry)
+  }
+}
+
+interface Bell {
+  ring: () => void
+  /** Resolves after `ms`, or when it is rung, also when that was since the last wait. */
+  wait(ms: number): Promise<void>
+}
+
+function createBell(): Bell {
+  let isRung = false
+  let wake = () => {}
+  return {
+    ring() {
+      isRung = true
+      wake()
+    },
+    async wait(ms) {
+      if (!isRung) {
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, ms)
+          wake = () => {
+            clearTimeout(timer)
+            resolve()
+          }
+        })
+      }
+      isRung = false
+    },
+  }
+}
+
+async function withinTime(work: Promise<void>, timeoutMs: number, onLate: () => void): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(() => resolve(onLate()), timeoutMs)
+  })
+  await Promise.race([work, late])
+  clearTimeout(timer)
+}

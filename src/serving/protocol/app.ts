@@ -1,0 +1,105 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify'
+import type { Logger, Registry } from '../../telemetry.ts'
+import type { Authorize, Caller } from '../authorize.ts'
+import { defaultLimits, type ServingLimits } from '../limits.ts'
+import { registerServingMetrics } from '../metrics.ts'
+import type { Catalog } from '../served-version.ts'
+import { emptyBody, readBody, readBodyHeaders, type ReceivedBody } from './body.ts'
+import { installProblems } from './problem.ts'
+import { inferRoutes } from './routes/infer.ts'
+import { modelRoutes } from './routes/models.ts'
+import { openRoutes } from './routes/open.ts'
+import { repositoryRoutes } from './routes/repository.ts'
+import { probeRoutes } from './routes/probes.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set on every route that is not open. */
+    project: string
+  }
+}
+
+export interface ServingDeps {
+  readonly catalog: Catalog
+  readonly authorize: Authorize
+  readonly metrics: Registry
+  readonly logger: Logger
+  /** Of this software, for GET /v2. */
+  readonly version: string
+  readonly limits?: Partial<ServingLimits>
+}
+
+/** What the routes get. */
+export interface RouteDeps extends ServingDeps {
+  readonly limits: ServingLimits
+}
+
+/** A body may take this long to arrive. */
+const requestTimeoutMs = 120_000
+const requestIdPattern = /^[\w.:-]{1,128}$/
+
+/** The data plane: `/v2` of the Open Inference Protocol, probes and metrics. Not listening yet. */
+export function buildServing(deps: ServingDeps): FastifyInstance {
+  const limits = { ...defaultLimits, ...deps.limits }
+  const routeDeps: RouteDeps = { ...deps, limits }
+  const logger: FastifyBaseLogger = deps.logger
+  const app = fastify({
+    loggerInstance: logger,
+    // Two lines a request would cost more than routing it; errors are logged by the error handler.
+    logController: new LogController({ disableRequestLogging: true }),
+    requestTimeout: requestTimeoutMs,
+    forceCloseConnections: 'idle',
+    genReqId: requestIdOf,
+    exposeHeadRoutes: true,
+  })
+  acceptAnyBody(app, limits)
+  installProblems(app)
+  registerServingMetrics(deps.metrics, deps.catalog)
+  app.register(probeRoutes, routeDeps)
+  app.register(openRoutes, routeDeps)
+  // Hung on the root of everything else, so that no route can be reached around it.
+  app.register(async (scope) => {
+    requireProject(scope, deps.authorize)
+    scope.register(inferRoutes, routeDeps)
+    scope.register(modelRoutes, routeDeps)
+    scope.register(repositoryRoutes, routeDeps)
+  })
+  return app
+}
+
+function requestIdOf(raw: IncomingMessage): string {
+  const given = raw.headers['x-request-id']
+  return typeof given === 'string' && requestIdPattern.test(given) ? given : randomUUID()
+}
+
+/** Clients of this protocol send no Content-Type, or a wrong one: the body is read without asking. */
+function acceptAnyBody(app: FastifyInstance, limits: ServingLimits): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', async (_request: FastifyRequest, payload: IncomingMessage): Promise<ReceivedBody> => {
+    const headers = readBodyHeaders(payload.headers, limits.maxBodyBytes)
+    return { headers, bytes: await readBody(payload, headers, limits.maxBodyBytes) }
+  })
+  app.addHook('preHandler', (request, _reply, done) => {
+    request.body ??= emptyBody
+    done()
+  })
+}
+
+function requireProject(app: FastifyInstance, authorize: Authorize): void {
+  app.decorateRequest('project', '')
+  app.addHook('onRequest', (request, _reply, done) => {
+    const admit = (caller: Caller) => {
+      request.project = caller.project
+      done()
+    }
+    try {
+      const caller = authorize(request.headers.authorization)
+      if (caller instanceof Promise) caller.then(admit, done)
+      else admit(caller)
+    } catch (error) {
+      done(error as Error)
+    }
+  })
+}

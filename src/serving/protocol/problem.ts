@@ -1,0 +1,55 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { errorTable, HastenError, type ErrorCode } from '../../errors.ts'
+
+/** Server errors whose detail is written for clients; that of any other 5xx stays in the log. */
+const openServerErrors: ReadonlySet<ErrorCode> = new Set([
+  'overloaded',
+  'not_implemented',
+  'deployment_not_ready',
+  'run_failed',
+  'run_deadline',
+])
+
+function toHastenError(error: unknown): HastenError {
+  if (error instanceof HastenError) return error
+  const { statusCode = 500, message } = error as Partial<FastifyError>
+  const code = statusCode === 415 ? 'unsupported_media_type' : statusCode < 500 ? 'invalid_request' : 'internal'
+  return new HastenError(code, message ?? String(error), { cause: error })
+}
+
+/** RFC 9457 body of an error, with the `error` string that Open Inference clients read. */
+export function toProblem(error: HastenError, requestId: string): object {
+  const { status, title } = errorTable[error.code]
+  const hidden = status >= 500 && !openServerErrors.has(error.code)
+  const detail = hidden ? `${title}; the log has the cause under this request id.` : error.message
+  return {
+    type: `/docs/errors#${error.code}`,
+    title,
+    status,
+    detail,
+    instance: `urn:request:${requestId}`,
+    code: error.code,
+    errors: error.errors,
+    hint: error.hint,
+    error: detail,
+  }
+}
+
+/** Answers every error, also unknown paths, as a problem document. */
+export function installProblems(app: FastifyInstance): void {
+  app.setErrorHandler((error, request, reply) => sendProblem(toHastenError(error), request, reply))
+  app.setNotFoundHandler((request) => {
+    throw new HastenError('not_found', `There is no ${request.url.split('?', 1)[0]}.`, { hint: 'See /docs.' })
+  })
+}
+
+function sendProblem(error: HastenError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  if (error.status >= 500) request.log.error({ err: error, code: error.code }, 'request failed')
+  else request.log.debug({ err: error, code: error.code }, 'request refused')
+  if (error.retryAfter !== undefined) reply.header('retry-after', Math.ceil(error.retryAfter))
+  if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer realm="hasten"')
+  // A body that was not read to its end would be taken for the next request.
+  if (error.status === 413) reply.header('connection', 'close')
+  const body = JSON.stringify(toProblem(error, request.id))
+  return reply.code(error.status).header('content-type', 'application/problem+json').send(body)
+}

@@ -1,0 +1,42 @@
+import type { FastifyInstance } from 'fastify'
+import { HastenError } from '../../../errors.ts'
+import type { RouteDeps } from '../app.ts'
+import { inflateBody, type ReceivedBody } from '../body.ts'
+import { answerInfer } from '../infer.ts'
+import { modelParams, modelPaths, addPath, type Handler } from './route.ts'
+
+const timeoutHeader = 'request-timeout-ms'
+
+/** POST …/infer. */
+export async function inferRoutes(app: FastifyInstance, { catalog, limits }: RouteDeps): Promise<void> {
+  // Before the body is read: what will be refused anyway costs nothing.
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (request.method !== 'POST') return done()
+    const { name, version } = modelParams(request)
+    try {
+      const model = catalog.find(request.project, name, version)
+      const overload = model.lane.overload()
+      if (overload !== undefined) model.statistics.recordFailure(overload, 0)
+      done(overload)
+    } catch (error) {
+      done(error as Error)
+    }
+  })
+  const infer: Handler = async (request, reply) => {
+    const receivedAt = performance.now()
+    const { bytes, headers } = request.body as ReceivedBody
+    const timeoutMs = readTimeout(request.headers[timeoutHeader])
+    const body = await inflateBody(bytes, headers.encoding, limits.maxBodyBytes)
+    const { name, version } = modelParams(request)
+    // Found again: it may have been replaced while the body came. From here to the lane nothing waits.
+    const model = catalog.find(request.project, name, version)
+    return answerInfer(model, { body, jsonLength: headers.jsonLength, timeoutMs, receivedAt }, reply, limits)
+  }
+  for (const url of modelPaths('/infer')) addPath(app, url, { POST: infer })
+}
+
+function readTimeout(value: string | string[] | undefined): number | undefined {
+  if (value === undefined) return undefined
+  if (typeof value === 'string' && /^\d{1,9}$/.test(value)) return Number(value)
+  throw new HastenError('invalid_request', 'Request-Timeout-Ms is not a whole number of milliseconds')
+}

@@ -1,0 +1,44 @@
+import type { SerializedError } from '../errors.ts'
+import type { TensorInfo } from './engine.ts'
+import type { Lane } from './scheduler/lane.ts'
+import type { VersionStatistics } from './statistics.ts'
+
+/** A version that answers: what the routes need of it. */
+export interface ServedVersion {
+  readonly name: string
+  readonly version: string
+  readonly project: string
+  readonly inputs: readonly TensorInfo[]
+  readonly outputs: readonly TensorInfo[]
+  /** Runs at a time. */
+  readonly instances: number
+  readonly lane: Lane
+  readonly statistics: VersionStatistics
+}
+
+/** One line of the repository index. */
+export interface VersionStatus {
+  readonly name: string
+  readonly version: string
+  readonly state: 'READY' | 'LOADING' | 'UNAVAILABLE'
+  readonly error: SerializedError | null
+}
+
+/** What the routes know of the deployments; everything is seen through a project. */
+export interface Catalog {
+  /**
+   * The version that answers; the active one when none is named.
+   * @throws HastenError `not_found`, `deployment_not_ready`
+   */
+  find(project: string, name: string, version?: string): ServedVersion
+  /** @throws HastenError `deployment_not_ready` when the version has been loaded but no longer works */
+  checkReady(model: ServedVersion): void
+  list(project: string): readonly ServedVersion[]
+  status(project: string): readonly VersionStatus[]
+  /** Versions that answer, of every project: for metrics. */
+  all(): readonly ServedVersion[]
+  /** Why this process should get no requests; undefined when it should. */
+  unready(): string | undefined
+  /** True once the deployments that were wanted at start have been loaded or have failed. */
+  started(): boolean
+}
