@@ -1,6 +1,6 @@
 import { HastenError, serializeError, type ErrorCode, type SerializedError } from '../errors.ts'
 import type { ChildEnd } from './capped-child.ts'
-import type { ChildReply } from './child-protocol.ts'
+import { isMemoryText, type ChildReply } from './child-protocol.ts'
 
 /** Why the worker ended a child; undefined when the child ended by itself. */
 export type StopCause = 'lease_lost' | 'canceled' | 'deadline' | 'shutdown' | 'protocol'
@@ -29,8 +29,6 @@ interface OutcomeRule {
 /** Errors that say nothing of the job itself: another attempt, perhaps on another host, may well succeed. */
 const retryableCodes = new Set<ErrorCode>(['unavailable', 'internal', 'storage_full', 'worker_lost', 'job_canceled'])
 
-const memoryText = /out of memory|bad_alloc|cannot allocate memory|failed to allocate memory/i
-
 /** First match wins; the last row matches everything. */
 const outcomeRules: readonly OutcomeRule[] = [
   { name: 'succeeded', when: ({ reply }) => reply?.type === 'done', action: 'none' },
@@ -44,7 +42,7 @@ const outcomeRules: readonly OutcomeRule[] = [
   },
   {
     name: 'out_of_memory',
-    when: ({ child, reply }) => child.overMemory || (reply === undefined && memoryText.test(child.outputTail)),
+    when: ({ child, reply }) => child.overMemory || (reply === undefined && isMemoryText(child.outputTail)),
     action: 'fail',
     error: () => new HastenError('model_out_of_memory', 'The job process needed more memory than allowed.'),
   },

@@ -93,8 +93,9 @@ function commandOf({ entry, memoryBytes, cpus, taskset }: ChildSpec): [string, .
   const node = [process.execPath, `--max-old-space-size=${heapMib}`, entry]
   const pinned = taskset === undefined || cpus === undefined ? node : [taskset, '-c', cpus.join(','), ...node]
   if (platform() !== 'linux') return pinned as [string, ...string[]]
-  // Thread stacks and V8's code count as data too; the resident watch is the exact limit, this one stops leaps.
-  const dataKib = Math.ceil((memoryBytes + 512 * mebibyte) / 1024)
+  // The half gibibyte V8 maps for code and the thread stacks count as data too, used or not. The resident watch is the
+  // exact limit; this one stops leaps.
+  const dataKib = Math.ceil((memoryBytes + 1024 * mebibyte) / 1024)
   return ['/bin/sh', '-c', 'ulimit -d "$1" && shift && exec "$@"', 'sh', String(dataKib), ...pinned]
 }
 

@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { Value } from 'typebox/value'
-import { errorTable, HastenError, serializeError, type ErrorCode } from '../errors.ts'
+import { errorTable, HastenError, messageOf, serializeError, type ErrorCode, type SerializedError } from '../errors.ts'
 
 const failure = Type.Object({
   type: Type.Literal('failed'),
@@ -34,10 +34,23 @@ export function serveParent(work: (request: unknown, signal: AbortSignal) => Pro
     void work(request, controller.signal)
       .then(
         (result: unknown): ChildReply => ({ type: 'done', result }),
-        (error: unknown): ChildReply => ({ type: 'failed', error: { ...serializeError(error), errors: [] } }),
+        (error: unknown): ChildReply => ({ type: 'failed', error: { ...describeError(error), errors: [] } }),
       )
       .then(answer)
   })
+}
+
+/** Texts by which the C++ library, V8, Node and the runtime say that there is no more memory. */
+const memoryText = /out of memory|bad_alloc|(?:can(?:no|')t|failed to) allocate memory|buffer allocation failed/i
+
+/** Whether a text, such as the last words of a process, tells of a lack of memory. */
+export function isMemoryText(text: string): boolean {
+  return memoryText.test(text)
+}
+
+function describeError(error: unknown): SerializedError {
+  const detail = messageOf(error)
+  return serializeError(isMemoryText(detail) ? new HastenError('model_out_of_memory', detail) : error)
 }
 
 function answer(reply: ChildReply): void {

@@ -7,7 +7,13 @@ const run = promisify(execFile)
 const mebibyte = 1024 * 1024
 const query = 'index,name,uuid,memory.total,driver_version,compute_cap'
 
-/** NVIDIA GPUs by `nvidia-smi`; none where there is no such command. */
+/** Exit codes of nvidia-smi on a host without a usable GPU: no device, no driver, no NVML library. */
+const noGpuCodes: readonly unknown[] = ['ENOENT', 6, 9, 12]
+
+/**
+ * NVIDIA GPUs by `nvidia-smi`; none where there is no such command, driver or card.
+ * @throws HastenError `internal` when the command fails in any other way
+ */
 export async function listGpus(command = 'nvidia-smi'): Promise<GpuInfo[]> {
   try {
     const { stdout } = await run(command, [`--query-gpu=${query}`, '--format=csv,noheader,nounits'], {
@@ -15,9 +21,7 @@ export async function listGpus(command = 'nvidia-smi'): Promise<GpuInfo[]> {
     })
     return parseGpus(stdout)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    // The command without a driver or a card: a host with no usable GPU, and worth saying so.
-    if (/couldn't communicate|No devices were found|failed/i.test(messageOf(error))) return []
+    if (noGpuCodes.includes((error as { code?: unknown }).code)) return []
     throw new HastenError('internal', `nvidia-smi: ${messageOf(error)}`, { cause: error })
   }
 }

@@ -1,0 +1,56 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createLimiter } from '../limiter.ts'
+import { runCapped } from '../run-capped.ts'
+import type { DatasetInspection, Inspect, InspectSubject, ModelInspection, StoredFile } from './contract.ts'
+
+export interface InspectOptions {
+  /** Module the child runs: `roles/inspect-child`. */
+  readonly entry: string
+  readonly connectionString: string
+  /** Where a child may put files; each gets a folder of its own, removed when it has ended. */
+  readonly workDir: string
+  /** Memory of one inspection besides the file itself. */
+  readonly memoryBytes: number
+  readonly timeoutMs?: number
+  /** Inspections at once. */
+  readonly concurrency?: number
+  /** Whole environment of the child. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** What an inspection child is asked. */
+export interface InspectRequest {
+  readonly subject: InspectSubject
+  readonly connectionString: string
+  readonly workDir: string
+}
+
+/** Inspections in forked, memory-capped children: a hostile upload can end only its own. */
+export function createInspect(options: InspectOptions): Inspect {
+  const limit = createLimiter(options.concurrency ?? 2)
+  const inspect = async (subject: InspectSubject, files: readonly StoredFile[]) =>
+    limit(async () => inspectIn(options, subject, files))
+  return {
+    async model(files) {
+      return (await inspect({ kind: 'model', files: [...files] }, files)) as ModelInspection
+    },
+    async dataset(file, label) {
+      const subject = { kind: 'dataset' as const, file, ...(label === undefined ? {} : { label }) }
+      return (await inspect(subject, [file])) as DatasetInspection
+    },
+  }
+}
+
+async function inspectIn(options: InspectOptions, subject: InspectSubject, files: readonly StoredFile[]) {
+  const { entry, connectionString, timeoutMs = 120_000, env = {} } = options
+  await mkdir(options.workDir, { recursive: true })
+  const workDir = await mkdtemp(join(options.workDir, 'inspect-'))
+  const fileBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0)
+  try {
+    const request: InspectRequest = { subject, connectionString, workDir }
+    return await runCapped({ entry, request, memoryBytes: options.memoryBytes + fileBytes, timeoutMs, env })
+  } finally {
+    await rm(workDir, { recursive: true, force: true })
+  }
+}
