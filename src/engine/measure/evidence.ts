@@ -19,7 +19,7 @@ export interface LatencyStats {
 
 export interface ModelEvidence {
   readonly latency: LatencyStats
-  /** Runs a second, one after the other, at the median latency. */
+  /** Runs a second, one after the other: runs by the time they took. */
   readonly throughput: number
   /** Samples a second: runs a second times the samples in a run. */
   readonly frames_per_second: number

@@ -1,0 +1,39 @@
+import process from 'node:process'
+import { serializeError } from '../../errors.ts'
+import type { Runtime } from '../runtime/port.ts'
+import type { MeasureMessage, MeasureRequest } from './protocol.ts'
+import { runCold, runCompare } from './requests.ts'
+
+// The entry of a forked process that measures: it does one request, alone with its models, and ends.
+
+process.once('message', (request: MeasureRequest) => void answer(request))
+// Without its parent nobody wants the answer.
+process.once('disconnect', () => process.exit(1))
+
+async function answer(request: MeasureRequest): Promise<void> {
+  try {
+    await send({ kind: 'done', result: await perform(request) })
+  } catch (error) {
+    await send({ kind: 'failed', error: serializeError(error) })
+  }
+  process.exit(0)
+}
+
+async function perform(request: MeasureRequest) {
+  const module = (await import(request.runtime.url)) as Record<string, () => Runtime>
+  const create = module[request.runtime.factory]
+  if (create === undefined) throw new TypeError(`${request.runtime.url} exports no ${request.runtime.factory}`)
+  const runtime = create()
+  const result =
+    request.kind === 'cold'
+      ? await runCold(runtime, request)
+      : await runCompare(runtime, request, (done, total) => void send({ kind: 'progress', done, total }))
+  await runtime.close()
+  return result
+}
+
+function send(message: MeasureMessage): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.send?.(message, undefined, undefined, (error) => (error === null ? resolve() : reject(error)))
+  })
+}

@@ -1,0 +1,5 @@
+export { compareModels, type ComparedModel, type CompareOptions } from './compare.ts'
+export type { Evidence, Interval, LatencyStats, ModelEvidence, RatioEstimate, Significance } from './evidence.ts'
+export type { RuntimeModule } from './protocol.ts'
+export type { LabelMetric, PairMetric, QualityMetric, QualityReport, QualityTask } from './quality/report.ts'
+export { noiseFloor } from './verdict.ts'
