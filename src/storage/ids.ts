@@ -21,6 +21,7 @@ export type IdPrefix = keyof typeof idPrefixes
 // Crockford's base32 in lower case: no i, l, o, u, and its order is that of ASCII, so ids sort by time as text.
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
 const idLength = 26
+const idBody = /^[0-7][0-9abcdefghjkmnpqrstvwxyz]{25}$/
 
 /** `<prefix>_` and a UUIDv7 in 26 base32 characters; ids of one process sort in the order they were made. */
 export function newId(prefix: IdPrefix): string {
@@ -29,8 +30,7 @@ export function newId(prefix: IdPrefix): string {
 
 /** Whether a text has the form of an id of that kind. */
 export function isId(prefix: IdPrefix, text: string): boolean {
-  if (!text.startsWith(`${prefix}_`) || text.length !== prefix.length + 1 + idLength) return false
-  return [...text.slice(prefix.length + 1)].every((character) => alphabet.includes(character))
+  return text.startsWith(`${prefix}_`) && idBody.test(text.slice(prefix.length + 1))
 }
 
 function encodeUuid(bytes: Uint8Array): string {
