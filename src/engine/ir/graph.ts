@@ -2,6 +2,7 @@ import { HastenError } from '../../errors.ts'
 import { graphsOf, subgraphsOf, type Attribute } from './attribute.ts'
 import { assertUnused } from './guards.ts'
 import { LinkedSet } from './linked-set.ts'
+import type { NodeInit } from './node-init.ts'
 import type { Tensor } from './tensor.ts'
 import type { ValueType } from './value-type.ts'
 
@@ -16,6 +17,7 @@ export interface Use {
 let attachInitializer: (value: Value, tensor: Tensor | undefined) => void
 let setProducer: (value: Value, node: Node) => void
 let setName: (value: Value, name: string) => void
+let markInput: (value: Value, isInput: boolean) => void
 let countOutput: (value: Value, change: 1 | -1) => void
 let usesOf: (value: Value) => Set<Use>
 let setOwner: (node: Node, graph: Graph | undefined) => void
@@ -31,11 +33,13 @@ export class Value {
   #producer: Node | undefined
   #initializer: Tensor | undefined
   #outputSlots = 0
+  #isGraphInput = false
 
   static {
     attachInitializer = (value, tensor) => (value.#initializer = tensor)
     setProducer = (value, node) => (value.#producer = node)
     setName = (value, name) => (value.#name = name)
+    markInput = (value, isInput) => (value.#isGraphInput = isInput)
     countOutput = (value, change) => (value.#outputSlots += change)
     usesOf = (value) => value.#uses
   }
@@ -73,24 +77,15 @@ export class Value {
     return this.#initializer
   }
 
+  /** Whether callers give this value; an initializer that is an input too is only its default. */
+  get isGraphInput(): boolean {
+    return this.#isGraphInput
+  }
+
   /** Whether a graph (its own, or a subgraph) gives this value as an output. */
   get isGraphOutput(): boolean {
     return this.#outputSlots > 0
   }
-}
-
-export interface NodeInit {
-  readonly opType: string
-  /** '' is ai.onnx. */
-  readonly domain?: string
-  /** Generated from the op type when absent. */
-  readonly name?: string
-  readonly overload?: string
-  readonly inputs: readonly (Value | undefined)[]
-  /** Names, or how many with generated names; 1 by default. */
-  readonly outputs?: readonly string[] | number
-  readonly attributes?: Readonly<Record<string, Attribute>>
-  readonly opaque?: unknown
 }
 
 /** One operator. Edges change only by `setInput`, so the use-def chains can't disagree with the inputs. */
@@ -225,12 +220,13 @@ export class Graph {
     const value = new Value(name, type)
     this.#take(name)
     this.#inputs.push(value)
+    markInput(value, true)
     return value
   }
 
   removeInput(value: Value): void {
     if (!this.#initializers.has(value)) assertUnused(value, `input '${value.name}'`)
-    removeFrom(this.#inputs, value)
+    if (removeFrom(this.#inputs, value)) markInput(value, false)
   }
 
   addOutput(value: Value): void {

@@ -1,0 +1,47 @@
+import type { Dim } from '../ir/value-type.ts'
+
+/** The dim that two dims broadcast to; null where it can't be told. */
+export function broadcastDim(a: Dim, b: Dim): Dim {
+  if (a === b || b === 1) return a
+  if (a === 1) return b
+  // A size over 1 wins against an unknown: the other must be 1 or the same.
+  if (typeof a === 'number' && a > 1) return a
+  return typeof b === 'number' && b > 1 ? b : null
+}
+
+/** numpy-style broadcasting of symbolic dims. */
+export function broadcastDims(a: readonly Dim[], b: readonly Dim[]): Dim[] {
+  const rank = Math.max(a.length, b.length)
+  const at = (dims: readonly Dim[], axis: number) =>
+    dims[axis - rank + dims.length] ?? (axis - rank + dims.length < 0 ? 1 : null)
+  return Array.from({ length: rank }, (_, axis) => broadcastDim(at(a, axis), at(b, axis)))
+}
+
+/** Product of dims: a number, the one symbol among ones, or null. */
+export function productOf(dims: readonly Dim[]): Dim {
+  const factors = dims.filter((dim) => dim !== 1)
+  if (factors.length === 1) return factors[0] ?? null
+  return factors.every((dim) => typeof dim === 'number') ? factors.reduce((product, dim) => product * dim, 1) : null
+}
+
+/** An axis counted from the end made positive; undefined when it is outside the rank. */
+export function normalizeAxis(axis: number, rank: number): number | undefined {
+  const positive = axis < 0 ? axis + rank : axis
+  return positive >= 0 && positive < rank ? positive : undefined
+}
+
+/** Axes made positive, or undefined when one is outside the rank. */
+export function normalizeAxes(axes: readonly number[], rank: number): number[] | undefined {
+  const positive = axes.map((axis) => normalizeAxis(axis, rank))
+  return positive.every((axis) => axis !== undefined) ? positive : undefined
+}
+
+/** Number of elements, symbolic and unknown dims counted as 1. */
+export function countAsOnes(dims: readonly Dim[]): number {
+  return dims.reduce<number>((product, dim) => product * (typeof dim === 'number' ? dim : 1), 1)
+}
+
+/** A copy with one element replaced. */
+export function withDim(dims: readonly Dim[], axis: number, dim: Dim): Dim[] {
+  return dims.map((old, index) => (index === axis ? dim : old))
+}

@@ -1,0 +1,50 @@
+import { anyInt, defineOp, int, ints, string, type OpTable } from '../definition.ts'
+import { sameAsInput } from '../rules/elementwise.ts'
+import { argType, reduceType, topKType } from '../rules/reduction.ts'
+
+// Axes are an attribute before opset 13 (ReduceSum) or 18, an input since.
+function reduction() {
+  return defineOp(1, [1, 2], 1, {
+    attributes: { axes: ints, keepdims: int(1), noop_with_empty_axes: int(0) },
+    types: reduceType,
+  })
+}
+
+function argReduction() {
+  return defineOp(1, 1, 1, {
+    attributes: { axis: int(0), keepdims: int(1), select_last_index: int(0) },
+    types: argType,
+  })
+}
+
+function cumulative(since: number) {
+  return defineOp(since, 2, 1, { attributes: { exclusive: int(0), reverse: int(0) }, types: sameAsInput })
+}
+
+export const reductions = {
+  ArgMax: argReduction(),
+  ArgMin: argReduction(),
+  CumProd: cumulative(26),
+  CumSum: cumulative(11),
+  NegativeLogLikelihoodLoss: defineOp(12, [2, 3], 1, {
+    attributes: { ignore_index: anyInt, reduction: string('mean') },
+  }),
+  ReduceL1: reduction(),
+  ReduceL2: reduction(),
+  ReduceLogSum: reduction(),
+  ReduceLogSumExp: reduction(),
+  ReduceMax: reduction(),
+  ReduceMean: reduction(),
+  ReduceMin: reduction(),
+  ReduceProd: reduction(),
+  ReduceSum: reduction(),
+  ReduceSumSquare: reduction(),
+  SoftmaxCrossEntropyLoss: defineOp(12, [2, 3], [1, 2], {
+    attributes: { ignore_index: anyInt, reduction: string('mean') },
+  }),
+  TopK: defineOp(1, [1, 2], 2, {
+    attributes: { axis: int(-1), k: anyInt, largest: int(1), sorted: int(1) },
+    types: topKType,
+  }),
+  Unique: defineOp(11, 1, [1, 4], { attributes: { axis: anyInt, sorted: int(1) } }),
+} satisfies OpTable

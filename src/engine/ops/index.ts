@@ -1,0 +1,5 @@
+export { opAttributes, floatWithDefault, intWithDefault, stringWithDefault, type PlainAttribute } from './attributes.ts'
+export { constantOf, constantValue } from './constants.ts'
+export type { OpDefinition, OpTraits, QuantizableTrait } from './definition.ts'
+export { inferTypes, type InferredTypes } from './infer.ts'
+export { isFoldable, opDefinition, type OpName } from './registry.ts'
