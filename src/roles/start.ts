@@ -5,6 +5,7 @@ import { ensureAdminKey } from './admin-key.ts'
 import { openDatabase } from './database.ts'
 import { closeAll, type RunningRole } from './lifecycle.ts'
 import { superviseRole, type SupervisedRole } from './supervisor.ts'
+import { urlHost } from './url-host.ts'
 
 // The API comes last: once it answers, everything behind it does.
 const roleNames = ['serve', 'worker', 'api'] as const
@@ -51,10 +52,4 @@ function welcome(config: Config, { url, serveUrl, database, key }: Welcome): str
     ['Auth', key === undefined ? 'none (loopback only)' : `admin key in ${dataPaths(config.dataDir).adminKey}`],
   ]
   return `Hasten is ready\n${lines.map(([name = '', value = '']) => `  ${name.padEnd(12)}${value}\n`).join('')}`
-}
-
-/** A host as a URL has it: brackets for IPv6, loopback for the wildcard address. */
-export function urlHost(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
-  return host.includes(':') ? `[${host}]` : host
 }

@@ -1,0 +1,56 @@
+import type { Config } from '../config.ts'
+import { dataPaths } from '../config.ts'
+import { cpuAffinity } from '../jobs/hosts/cpu.ts'
+import { usableCores } from '../jobs/hosts/cgroup.ts'
+import { buildServing, createKeyAuthorizer, createOpenAuthorizer, startDeployments } from '../serving/index.ts'
+import { newId, openCache, openStorage, type Storage } from '../storage/index.ts'
+import { createMetrics, type Logger } from '../telemetry.ts'
+import { openDatabase } from './database.ts'
+import { closeAll, type RunningRole } from './lifecycle.ts'
+import { createRuntime } from './runtime.ts'
+import { urlHost } from './url-host.ts'
+import { readVersion } from './version.ts'
+
+/** The data plane: keeps the deployments of the database loaded, and answers /v2 with them. */
+export async function startServe(config: Config, logger: Logger): Promise<RunningRole> {
+  const database = await openDatabase(config, logger)
+  const storage = await openStorage({ connectionString: database.connectionString, logger })
+  const runtime = await createRuntime(config.runtime)
+  const cache = await openCache({
+    dir: `${dataPaths(config.dataDir).cache}-serve`,
+    maxBytes: config.cacheBytes,
+    artifacts: storage.artifacts,
+  })
+  const deployments = await startDeployments({
+    storage,
+    cache,
+    runtime,
+    logger,
+    serverId: newId('srv'),
+    url: config.publicServeUrl ?? `http://${urlHost(config.host)}:${config.servePort}`,
+    cores: config.runsInFlight ?? (await usableCores(undefined, (await cpuAffinity()).length)),
+  })
+  const app = buildServing({
+    catalog: deployments.catalog,
+    authorize: createAuthorizer(config, storage),
+    metrics: createMetrics(),
+    logger,
+    version: readVersion(),
+    limits: { maxBodyBytes: config.maxInferBytes, maxJsonBytes: config.maxJsonTensorBytes },
+  })
+  const url = await app.listen({ host: config.host, port: config.servePort })
+  const close = async () =>
+    closeAll([
+      async () => app.close(),
+      async () => deployments.stop({ timeoutMs: config.shutdownGraceMs }),
+      async () => runtime.close(),
+      async () => storage.close(),
+      database.close,
+    ])
+  return { url, close }
+}
+
+function createAuthorizer(config: Config, storage: Storage) {
+  if (config.auth === 'none') return createOpenAuthorizer()
+  return createKeyAuthorizer({ findKey: async (secret) => storage.keys.authenticate(secret) })
+}

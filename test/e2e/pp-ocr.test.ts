@@ -1,0 +1,91 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { startHasten, type HastenProcess } from '../../scripts/lib/hasten-process.ts'
+import type { JobView } from '../../src/cli/evidence.ts'
+import { tensorOf, writeNpz } from '../../src/engine/index.ts'
+import { ocrModels } from '../support/models.ts'
+
+const inputDims = { cls: [3, 48, 192], rec: [3, 48, 320], det: [3, 160, 160] } as const
+const samples = 8
+
+let hasten: HastenProcess
+let folder: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'hasten-ocr-'))
+  hasten = await startHasten()
+})
+
+afterAll(async () => {
+  await hasten?.stop()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** Pictures with structure: soft stripes and dark strokes, as pages have, in the range the models were trained on. */
+function drawSamples([channels, height, width]: readonly [number, number, number]): Float32Array {
+  const pixels = new Float32Array(samples * channels * height * width)
+  let index = 0
+  for (let sample = 0; sample < samples; sample += 1) {
+    for (let channel = 0; channel < channels; channel += 1) {
+      for (let y = 0; y < height; y += 1) {
+        for (let x = 0; x < width; x += 1) {
+          const stroke = (x * (sample + 3) + y * 5) % 37 < 6 && y % 16 > 4 ? -1.2 : 0
+          pixels[index] = Math.max(-1, 0.8 + 0.2 * Math.sin((x + sample * 7 + channel) / 9) + stroke)
+          index += 1
+        }
+      }
+    }
+  }
+  return pixels
+}
+
+async function uploadSamples(name: keyof typeof inputDims): Promise<string> {
+  const dims = inputDims[name]
+  const file = path.join(folder, `${name}.npz`)
+  await writeNpz(file, { x: tensorOf('float32', [samples, ...dims], drawSamples(dims)) })
+  const { id } = await hasten.client.upload<{ id: string }>('/v1/datasets', file, { name })
+  return id
+}
+
+async function waitForJob(id: string): Promise<JobView> {
+  for await (const event of hasten.client.events(`/v1/jobs/${id}/events`)) void event
+  return hasten.client.get<JobView>(`/v1/jobs/${id}`)
+}
+
+/** The claim has to follow from the numbers beside it. */
+function expectTruthful({ verdict }: JobView): void {
+  const [low, high] = verdict!.speedup.ci95
+  if (verdict!.significance === 'faster') expect(low).toBeGreaterThan(1)
+  if (verdict!.significance === 'slower') expect(high).toBeLessThan(1)
+}
+
+describe.each(['cls', 'rec', 'det'] as const)('PP-OCR %s', (name) => {
+  let model: string
+  let dataset: string
+
+  beforeAll(async () => {
+    ;({ id: model } = await hasten.client.upload<{ id: string }>('/v1/models', ocrModels[name], { name }))
+    dataset = await uploadSamples(name)
+  })
+
+  test.each([
+    ['lossless', { cosine: 0.9999 }],
+    ['int8-dynamic', { cosine: 0.9 }],
+    ['int8-static', { cosine: 0.5 }],
+  ])('%s ends with a truthful verdict', async (recipe, { cosine }) => {
+    const datasets = { calibration: dataset, eval: dataset }
+    const { id } = await hasten.client.post<{ id: string }>('/v1/jobs', {
+      model,
+      recipe,
+      datasets,
+      gates: [`cosine >= ${cosine}`],
+    })
+    const job = await waitForJob(id)
+    expect(job).toMatchObject({ state: 'succeeded', error: null })
+    expectTruthful(job)
+    expect(job.verdict!.quality.find(({ metric }) => metric === 'cosine')!.optimized).toBeGreaterThanOrEqual(cosine)
+    expect(job.verdict!.passed).toBe(true)
+  })
+})
