@@ -31,6 +31,7 @@ const retryableCodes = new Set<ErrorCode>(['unavailable', 'internal', 'storage_f
 
 /** First match wins; the last row matches everything. */
 const outcomeRules: readonly OutcomeRule[] = [
+  { name: 'superseded', when: ({ reply }) => reply?.type === 'done' && reply.result === 'superseded', action: 'none' },
   { name: 'succeeded', when: ({ reply }) => reply?.type === 'done', action: 'none' },
   { name: 'superseded', when: ({ cause }) => cause === 'lease_lost', action: 'none' },
   { name: 'canceled', when: ({ cause }) => cause === 'canceled', action: 'cancel' },

@@ -20,6 +20,8 @@ export interface RegistrarDeps {
   readonly metrics: JobMetrics
   readonly logger: Logger
   readonly shutdown: AbortSignal
+  /** False while draining: a fetch that was waiting when it began may still bring a message. */
+  readonly accepting: () => boolean
   /** Jobs that run here now, by id. */
   readonly running: Map<string, Slot>
 }
@@ -31,7 +33,7 @@ const noDatabase: Delivery = { retryInMs: 2_000 }
 /** Wraps the work on one queue message: slot, claim, log child, metrics, error mapping. */
 export function createDelivery(deps: RegistrarDeps, needsGpu: boolean): (message: QueueMessage) => Promise<Delivery> {
   return async ({ jobId }) => {
-    const slot = deps.shutdown.aborted ? undefined : deps.slots.take(needsGpu)
+    const slot = deps.accepting() ? deps.slots.take(needsGpu) : undefined
     if (slot === undefined) return fullHost
     deps.metrics.slotsBusy.set(deps.slots.busy)
     try {

@@ -38,6 +38,8 @@ export interface Worker {
   /** Takes no more jobs, ends those it has (they go back to the queue) and leaves. */
   close(): Promise<void>
   readonly currentJobs: () => readonly string[]
+  /** False while it takes no jobs. */
+  readonly isOpen: () => boolean
 }
 
 /** Listens on the queues of this host's devices and on its own, and runs each job it gets in a child process. */
@@ -50,24 +52,27 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const slots = createSlotPool(planSlots(deps.inventory, deps.slots))
   const retry = deps.retry ?? optimizeJob.retry
   deps.metrics.slots.set(deps.slots)
-  const consumers = openConsumers(deps, queues, { ...deps, client, slots, retry, running, shutdown: stopping.signal })
-  const gate = createGate(consumers)
+  const gate = createGate()
+  const shared = { client, slots, retry, running, shutdown: stopping.signal, accepting: gate.isOpen }
+  const consumers = openConsumers(deps, queues, { ...deps, ...shared })
   const heartbeat = await startHeartbeat({
     hosts: deps.storage.hosts,
     host: describeHost(deps, queues),
     intervalMs: deps.heartbeatMs ?? 5_000,
     currentJobs: () => [...running.keys()],
-    onDraining: (draining) => void gate.ask('control plane', draining),
+    onDraining: (draining) => void gate.hold('control plane', draining, consumers),
     logger: deps.logger,
   })
   await Promise.all(consumers.map(async (consumer) => consumer.ready()))
   return {
     currentJobs: () => [...running.keys()],
+    isOpen: gate.isOpen,
     async drain() {
-      await gate.ask('drain', true)
+      await gate.hold('drain', true, consumers)
       await Promise.all(consumers.map(async (consumer) => consumer.close()))
     },
     async close() {
+      await gate.hold('stop', true, consumers)
       stopping.abort()
       await Promise.all(consumers.map(async (consumer) => consumer.close()))
       heartbeat.stop()
@@ -89,17 +94,19 @@ function openConsumers(deps: WorkerDeps, queues: readonly string[], registrar: R
   })
 }
 
-/** Fetches from the queues unless somebody asked not to. */
-function createGate(consumers: readonly ConsumerHandle[]) {
-  const reasons = new Set<string>()
+/** Open unless somebody, by name, keeps it closed: consumers fetch only while it is open. */
+function createGate() {
+  const closedBy = new Set<string>()
+  const isOpen = () => closedBy.size === 0
   return {
-    async ask(reason: string, closed: boolean) {
-      const before = reasons.size > 0
-      if (closed) reasons.add(reason)
-      else reasons.delete(reason)
-      const after = reasons.size > 0
+    isOpen,
+    async hold(who: string, closed: boolean, consumers: readonly ConsumerHandle[]) {
+      const before = isOpen()
+      if (closed) closedBy.add(who)
+      else closedBy.delete(who)
+      const after = isOpen()
       if (before === after) return
-      await Promise.all(consumers.map(async (consumer) => (after ? consumer.pause() : consumer.resume())))
+      await Promise.all(consumers.map(async (consumer) => (after ? consumer.resume() : consumer.pause())))
     },
   }
 }

@@ -1,0 +1,100 @@
+import { HastenError } from '../../errors.ts'
+import type { Fence, JobProgress, JobWarning, Storage } from '../../storage/index.ts'
+import type { Logger } from '../../telemetry.ts'
+import { retryUnavailable } from '../retry-unavailable.ts'
+import type { OptimizeStage } from './contract.ts'
+import { mustOwn } from './superseded.ts'
+
+export interface RecorderDeps {
+  readonly storage: Pick<Storage, 'jobs' | 'events'>
+  readonly fence: Fence
+  readonly signal: AbortSignal
+  readonly logger: Logger
+  /** Least time between two progress events. */
+  readonly progressMs?: number
+}
+
+/** What a job tells of itself while it runs. Every write is fenced and survives a restart of the database. */
+export interface Recorder {
+  /**
+   * Runs work as a stage of the job; `notes` of the result are kept with it.
+   * @throws SupersededError when the attempt lost the job, the reason of the signal when it was aborted before
+   */
+  stage<T>(name: OptimizeStage, work: () => Promise<StageResult<T>>): Promise<T>
+  /** Shows progress, not more often than is useful. */
+  progress(done: number, total: number, unit: string): void
+  log(message: string): void
+  warn(warning: JobWarning): Promise<void>
+}
+
+export interface StageResult<T> {
+  readonly value: T
+  readonly notes?: readonly object[]
+}
+
+const patience = { forMs: 60_000 }
+
+export function createRecorder(deps: RecorderDeps): Recorder {
+  const { storage, fence, signal, logger } = deps
+  const { jobs, events } = storage
+  const write = async <T>(work: () => Promise<T | undefined | false>) => mustOwn(await retryUnavailable(work, patience))
+  const progress = createProgress(deps)
+  return {
+    async stage(name, work) {
+      signal.throwIfAborted()
+      await write(async () => jobs.startStage(fence, name))
+      logger.info({ stage: name }, 'stage started')
+      try {
+        const { value, notes } = await work()
+        signal.throwIfAborted()
+        await progress.flush()
+        await write(async () => jobs.endStage(fence, name, 'succeeded', notes))
+        return value
+      } catch (error) {
+        const state = signal.aborted ? 'canceled' : 'failed'
+        // The error that ended the stage is the one to tell, whether or not its end can be noted.
+        await jobs.endStage(fence, name, state).catch((err: unknown) => logger.warn({ err }, 'stage end not written'))
+        throw signal.aborted ? asCanceled(signal) : error
+      }
+    },
+    progress: progress.set,
+    log(message) {
+      logger.info(message)
+      events
+        .append(fence, { type: 'job.log', data: { level: 'info', message } })
+        .catch((err: unknown) => logger.warn({ err }, 'log event not written'))
+    },
+    async warn(warning) {
+      await write(async () => jobs.addWarning(fence, warning))
+    },
+  }
+}
+
+function asCanceled({ reason }: AbortSignal): HastenError {
+  return reason instanceof HastenError ? reason : new HastenError('job_canceled', 'The job was stopped.')
+}
+
+/** Writes the latest progress at most once per interval, one write at a time. */
+function createProgress({ storage, fence, logger, progressMs = 500 }: RecorderDeps) {
+  let latest: JobProgress | undefined
+  let timer: NodeJS.Timeout | undefined
+  let writing = Promise.resolve()
+  const flush = async () => {
+    clearTimeout(timer)
+    timer = undefined
+    const progress = latest
+    latest = undefined
+    if (progress === undefined) return writing
+    writing = writing
+      .then(async () => void (await storage.jobs.setProgress(fence, progress)))
+      .catch((err: unknown) => logger.warn({ err }, 'progress not written'))
+    return writing
+  }
+  return {
+    flush,
+    set: (done: number, total: number, unit: string) => {
+      latest = { done, total, unit }
+      timer ??= setTimeout(() => void flush(), progressMs)
+    },
+  }
+}

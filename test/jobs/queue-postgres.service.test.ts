@@ -1,0 +1,6 @@
+import { describe } from 'vitest'
+import { queueSuite } from './queue-suite.ts'
+
+describe('jobs over Postgres', () => {
+  queueSuite(async () => ({ redisUrl: undefined }))
+})

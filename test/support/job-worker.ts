@@ -1,0 +1,56 @@
+import { childEntry } from '../../src/jobs/capped-child.ts'
+import type { HostInventory } from '../../src/jobs/hosts/types.ts'
+import { createJobMetrics } from '../../src/jobs/metrics.ts'
+import type { QueueBackend } from '../../src/jobs/queue-backend.ts'
+import type { WorkerDeps } from '../../src/jobs/worker.ts'
+import { newId, type Storage } from '../../src/storage/index.ts'
+import { createLogger, createMetrics } from '../../src/telemetry.ts'
+
+/** Short enough for tests that wait for a lease to end, long enough for a busy machine to renew it. */
+export const leaseMs = 1_500
+const graceMs = 300
+
+export interface BackendUrls {
+  readonly connectionString: string
+  readonly redisUrl: string | undefined
+}
+
+export const testInventory: HostInventory = {
+  cpu: { model: 'test', architecture: 'x64', isa: [], cores: 1, affinity: [0] },
+  memoryBytes: 2 ** 32,
+  gpus: [],
+  ort: { version: '1.30.0', providers: ['cpu'] },
+  pinning: 'none',
+  devices: ['cpu'],
+  platform: 'test',
+  node: process.version,
+}
+
+export const testLogger = createLogger({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent', role: 'test' })
+
+/** A worker's dependencies for tests: scripted children, short waits. */
+export function workerDeps(storage: Storage, backend: QueueBackend, connectionString: string): WorkerDeps {
+  return {
+    storage,
+    backend,
+    hostId: newId('hst'),
+    hostName: 'test',
+    inventory: testInventory,
+    slots: 2,
+    attempt: {
+      entry: childEntry(import.meta.url, '../jobs/children/scripted'),
+      memoryBytes: 400 * 2 ** 20,
+      memoryPollMs: 25,
+      leaseMs,
+      graceMs,
+      taskset: undefined,
+      env: {},
+      childSettings: { connectionString },
+    },
+    retry: { maxAttempts: 3, backoffMs: 50, maxBackoffMs: 100 },
+    heartbeatMs: 200,
+    reconnectMs: 200,
+    metrics: createJobMetrics(createMetrics()),
+    logger: testLogger,
+  }
+}
