@@ -25,7 +25,7 @@ const feedChecks: readonly FeedCheck[] = [
   {
     code: 'input_shape',
     find: ({ dims }, info) =>
-      dims.length === info.dims.length
+      info.anyRank === true || dims.length === info.dims.length
         ? undefined
         : `expected rank ${info.dims.length} ${formatDims(info.dims)}, got rank ${dims.length} ${formatDims(dims)}`,
   },

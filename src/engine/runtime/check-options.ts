@@ -9,17 +9,21 @@ import { providerSchemas, sessionOptionsSchema, type SessionOptions } from './op
  */
 export function checkSessionOptions(options: unknown): SessionOptions {
   if (Value.Check(sessionOptionsSchema, options)) return options
-  const errors = [...listErrors(sessionOptionsSchema, options, ''), ...listProviderErrors(options)]
+  const errors = [...listErrors(sessionOptionsSchema, withoutChoices(options), ''), ...listProviderErrors(options)]
   const named = errors.map(({ pointer, detail }) => `${pointer || 'the whole'} ${detail}`).join('; ')
   throw new HastenError('session_option_invalid', `session options: ${named}`, { errors })
 }
 
-/** Paths inside the union of providers: its errors speak of every branch, so `listProviderErrors` replaces them. */
-const insideProvider = /^\/providers\/\d/
+/** The union of providers would report errors of every branch: its members are checked one by one instead. */
+function withoutChoices(options: unknown): unknown {
+  const providers = (options as { providers?: unknown } | null)?.providers
+  if (!Array.isArray(providers)) return options
+  return { ...(options as object), providers: providers.map(() => ({ name: 'cpu' })) }
+}
 
 function listErrors(schema: TSchema, value: unknown, prefix: string): ErrorItem[] {
   return Value.Errors(schema, value)
-    .filter(({ keyword, instancePath }) => keyword !== 'additionalProperties' && !insideProvider.test(instancePath))
+    .filter(({ keyword }) => keyword !== 'additionalProperties')
     .map(({ keyword, instancePath, message }) => ({
       pointer: prefix + instancePath,
       // The only `false` schemas are those of keys that a closed object does not have.

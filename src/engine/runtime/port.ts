@@ -7,6 +7,8 @@ export interface TensorInfo {
   readonly name: string
   readonly dtype: DType
   readonly dims: readonly (number | string | null)[]
+  /** The model does not say the rank; `dims` is then empty. */
+  readonly anyRank?: true
 }
 
 /**
@@ -44,6 +46,8 @@ export interface Session {
   readonly outputs: readonly TensorInfo[]
   /** Execution providers in use, in order of preference, for example `CPUExecutionProvider`. */
   readonly providers: readonly string[]
+  /** How many nodes each provider took when the model was loaded; absent where the adapter cannot tell. */
+  readonly nodeCounts?: Readonly<Record<string, number>>
   /**
    * Runs the model; outputs are copies that outlive the session.
    * @throws HastenError `input_missing`, `input_unknown`, `input_dtype`, `input_shape`, `input_data` naming the

@@ -63,6 +63,11 @@ const loadRules: readonly ErrorRule[] = [
 
 const runRules: readonly ErrorRule[] = [
   memoryRule,
+  {
+    pattern: /invalid rank for input|got invalid dimensions for input/i,
+    code: 'input_shape',
+    sentence: 'an input does not have the dims that the model wants',
+  },
   { pattern: /cuda failure|cudnn failure|cublas failure/i, code: 'run_failed', sentence: 'the device failed' },
 ]
 

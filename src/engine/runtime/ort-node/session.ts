@@ -42,7 +42,10 @@ function readInfo(value: InferenceSession.ValueMetadata, direction: string): Ten
   if (!Object.hasOwn(dtypeTable, value.type)) {
     throw new HastenError('model_load_failed', `${direction} "${value.name}" has element type ${value.type}`)
   }
-  return { name: value.name, dtype: value.type, dims: value.shape.map((dim) => (dim === '' ? null : dim)) }
+  const { name, type: dtype, shape } = value
+  // The binding reports a scalar and an unknown rank alike; the runtime itself then checks the rank.
+  if (shape.length === 0) return { name, dtype, dims: [], anyRank: true }
+  return { name, dtype, dims: shape.map((dim) => (dim === '' ? null : dim)) }
 }
 
 async function runBinding(

@@ -1,13 +1,12 @@
 import { Tensor as BindingTensor } from 'onnxruntime-node'
 import { HastenError } from '../../../errors.ts'
 import type { DType } from '../../ir/dtype.ts'
-import type { Tensor } from '../../ir/tensor.ts'
+import type { NumericTensor, Tensor } from '../../ir/tensor.ts'
 
-/** The typed array that the binding wants for a dtype; float16 has one of its own from Node 24 on. */
+/** The typed array that the binding wants for a dtype. */
 const arrayTypes = {
   float32: Float32Array,
   float64: Float64Array,
-  float16: globalThis.Float16Array ?? Uint16Array,
   int8: Int8Array,
   int16: Int16Array,
   int32: Int32Array,
@@ -31,18 +30,26 @@ export function toBinding(tensor: Tensor, name: string): BindingTensor {
   if (tensor.dtype === 'string') {
     return new BindingTensor('string', decodeTexts(tensor.strings, name), tensor.dims)
   }
+  if (tensor.dtype === 'float16') return toFloat16(tensor)
   if (!isBindable(tensor.dtype)) {
     throw new HastenError('input_dtype', `input "${name}": the ort-node adapter takes no ${tensor.dtype} tensors`)
   }
-  const type = arrayTypes[tensor.dtype]
-  const data = viewAs(type, tensor.bytes)
+  const data = viewAs(arrayTypes[tensor.dtype], tensor.bytes)
   return new BindingTensor(tensor.dtype, data as Float32Array, tensor.dims)
 }
 
-function viewAs(type: (typeof arrayTypes)[BindableDType], bytes: Uint8Array): ArrayBufferView {
+/**
+ * The class makes a Float16Array of float16 data where there is one, whose length the native side takes for zero
+ * (microsoft/onnxruntime#32323); a Uint16Array under the name float16 it reads right.
+ */
+function toFloat16({ bytes, dims }: NumericTensor): BindingTensor {
+  return Object.assign(new BindingTensor('uint16', viewAs(Uint16Array, bytes), dims), { type: 'float16' })
+}
+
+function viewAs<Type extends (typeof arrayTypes)[BindableDType]>(type: Type, bytes: Uint8Array): InstanceType<Type> {
   const usable = bytes.buffer instanceof ArrayBuffer && bytes.byteOffset % type.BYTES_PER_ELEMENT === 0
   const { buffer, byteOffset, byteLength } = usable ? bytes : new Uint8Array(bytes)
-  return new type(buffer as ArrayBuffer, byteOffset, byteLength / type.BYTES_PER_ELEMENT)
+  return new type(buffer as ArrayBuffer, byteOffset, byteLength / type.BYTES_PER_ELEMENT) as InstanceType<Type>
 }
 
 /** The binding takes JS strings and hands them to C up to the first NUL: refuse what would arrive changed. */

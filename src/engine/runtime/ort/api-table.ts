@@ -70,6 +70,9 @@ export const statusFunctions = {
   UpdateCudaOptions: [206, 'ptr', 'buf', 'buf', 'size'],
   GetResizedStringTensorElementBuffer: [252, 'ptr', 'size', 'size', 'out'],
   SessionOptionsSetLoadCancellationFlag: [293, 'ptr', 'bool'],
+  SessionGetEpGraphAssignmentInfo: [407, 'ptr', 'out', 'out'],
+  EpAssignedSubgraphGetEpName: [408, 'ptr', 'out'],
+  EpAssignedSubgraphGetNodes: [409, 'ptr', 'out', 'out'],
 } as const satisfies Record<string, Row>
 
 /** Functions that free something and cannot fail. */
@@ -87,8 +90,18 @@ export const releaseFunctions = {
   ReleaseCudaOptions: [208, 'ptr'],
 } as const satisfies Record<string, Row>
 
-/** The version of `OrtApi` asked for: the first that has every function above (ONNX Runtime 1.22). */
-export const apiVersion = 22
+/** Functions of one pointer that answer directly and cannot fail. */
+export const queryFunctions = {
+  GetErrorCode: [1, 'int'],
+  GetErrorMessage: [2, 'str'],
+  TensorTypeAndShapeHasShape: [390, 'bool'],
+} as const satisfies Record<string, readonly [index: number, result: ArgumentKind]>
+
+/** The version of `OrtApi` asked for: the first that has every function above (ONNX Runtime 1.24). */
+export const apiVersion = 24
+
+/** One more than the highest index above. */
+export const entryCount = 410
 
 type Rows = typeof statusFunctions & typeof releaseFunctions
 
@@ -99,3 +112,6 @@ export type ArgumentsOf<Name extends keyof Rows> = Rows[Name] extends readonly [
 
 export type StatusFunction = keyof typeof statusFunctions
 export type ReleaseFunction = keyof typeof releaseFunctions
+export type QueryFunction = keyof typeof queryFunctions
+/** What a query answers. */
+export type AnswerOf<Name extends QueryFunction> = ArgumentTypes[(typeof queryFunctions)[Name][1]]

@@ -1,9 +1,12 @@
 import koffi from 'koffi'
 import {
+  queryFunctions,
   releaseFunctions,
   statusFunctions,
+  type AnswerOf,
   type ArgumentKind,
   type ArgumentsOf,
+  type QueryFunction,
   type ReleaseFunction,
   type StatusFunction,
 } from './api-table.ts'
@@ -19,6 +22,8 @@ export interface OrtApi {
   get<Name extends GetterName>(name: Name, ...args: DropLast<ArgumentsOf<Name>>): bigint
   /** As `call`, on a thread of libuv's pool. Everything in `args` stays referenced until the call has ended. */
   callAsync<Name extends StatusFunction>(name: Name, ...args: ArgumentsOf<Name>): Promise<void>
+  /** Asks a function that cannot fail. */
+  query<Name extends QueryFunction>(name: Name, pointer: bigint): AnswerOf<Name>
   release(name: ReleaseFunction, pointer: bigint): void
   /** As `release`, on a thread of libuv's pool: freeing a session joins its threads. */
   releaseAsync(name: ReleaseFunction, pointer: bigint): Promise<void>
@@ -53,9 +58,14 @@ export function createSlots(count: number): BigUint64Array {
 
 /** Binds every function of the tables to its entry; done once per runtime. */
 export function bindApi({ version, entries }: ApiEntries): OrtApi {
-  const status = bindTable(statusFunctions, entries, 'void *')
-  const release = bindTable(releaseFunctions, entries, 'void')
-  const check = createStatusCheck(entries, release.ReleaseStatus)
+  const bind = bindEntry(entries)
+  const status = mapRecord(statusFunctions, ([index, ...kinds]) => bind(index, 'void *', kinds))
+  const release = mapRecord(releaseFunctions, ([index, ...kinds]) => bind(index, 'void', kinds))
+  const queries = mapRecord(queryFunctions, ([index, result]) => bind(index, nativeTypes[result], ['ptr']))
+  const query: OrtApi['query'] = (name, pointer) => queries[name](pointer) as AnswerOf<typeof name>
+  const check = (failed: unknown): void => {
+    if (failed !== null) throw takeError(query, release.ReleaseStatus, failed as bigint)
+  }
   const scratch = createSlots(1)
   return {
     version,
@@ -66,35 +76,28 @@ export function bindApi({ version, entries }: ApiEntries): OrtApi {
       return scratch[0]
     },
     callAsync: async (name, ...args) => check(await startAsync(status[name], args)),
+    query,
     release: (name, pointer) => void release[name](pointer),
     releaseAsync: async (name, pointer) => void (await startAsync(release[name], [pointer])),
   }
 }
 
-function bindTable<Name extends string>(
-  table: Record<Name, readonly [number, ...ArgumentKind[]]>,
-  entries: readonly bigint[],
-  result: string,
-): Record<Name, NativeFunction> {
-  const bound = Object.entries<readonly [number, ...ArgumentKind[]]>(table).map(([name, [index, ...kinds]]) => {
-    const type = koffi.proto(
-      result,
-      kinds.map((kind) => nativeTypes[kind]),
-    )
-    return [name, koffi.decode(entries[index], type) as NativeFunction]
-  })
-  return Object.fromEntries(bound) as Record<Name, NativeFunction>
+function bindEntry(entries: readonly bigint[]) {
+  return (index: number, result: string, kinds: readonly ArgumentKind[]): NativeFunction => {
+    const parameters = kinds.map((kind) => nativeTypes[kind])
+    return koffi.decode(entries[index], koffi.proto(result, parameters)) as NativeFunction
+  }
 }
 
-function createStatusCheck(entries: readonly bigint[], releaseStatus: NativeFunction): (status: unknown) => void {
-  const getCode = koffi.decode(entries[1], koffi.proto('int', ['void *'])) as (status: bigint) => number
-  const getMessage = koffi.decode(entries[2], koffi.proto('str', ['void *'])) as (status: bigint) => string
-  return (status) => {
-    if (status === null) return
-    const error = new OrtError(getCode(status as bigint), getMessage(status as bigint))
-    releaseStatus(status)
-    throw error
-  }
+function mapRecord<Key extends string, From, To>(table: Record<Key, From>, map: (row: From) => To): Record<Key, To> {
+  const entries = Object.entries<From>(table).map(([key, row]) => [key, map(row)] as const)
+  return Object.fromEntries(entries) as Record<Key, To>
+}
+
+function takeError(query: OrtApi['query'], releaseStatus: NativeFunction, status: bigint): OrtError {
+  const error = new OrtError(query('GetErrorCode', status), query('GetErrorMessage', status))
+  releaseStatus(status)
+  return error
 }
 
 function startAsync(native: NativeFunction, args: readonly unknown[]): Promise<unknown> {

@@ -1,15 +1,12 @@
 import koffi from 'koffi'
 import { HastenError, messageOf } from '../../../errors.ts'
-import { apiVersion } from './api-table.ts'
+import { apiVersion, entryCount } from './api-table.ts'
 
 /** `OrtApi` of a loaded library: its entries by index, and the library's version. */
 export interface ApiEntries {
   readonly version: string
   readonly entries: readonly bigint[]
 }
-
-/** SessionOptionsSetLoadCancellationFlag, the highest index used, plus one. */
-const entryCount = 294
 
 /**
  * Loads ONNX Runtime's shared library and finds its function table. Types are anonymous, so that loading twice in one

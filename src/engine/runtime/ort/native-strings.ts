@@ -32,6 +32,10 @@ export function decodeString(pointer: bigint): string {
 
 /** The strings of a native array of `count` pointers. */
 export function decodeStrings(pointer: bigint, count: number): string[] {
-  if (count === 0) return []
-  return [...new BigUint64Array(koffi.view(pointer, count * 8))].map(decodeString)
+  return Array.from(readPointers(pointer, count), decodeString)
+}
+
+/** A copy of a native array of `count` pointers. */
+export function readPointers(pointer: bigint, count: number): BigUint64Array {
+  return count === 0 ? new BigUint64Array(0) : new BigUint64Array(koffi.view(pointer, count * 8)).slice()
 }

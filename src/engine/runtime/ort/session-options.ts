@@ -1,5 +1,6 @@
 import type { SessionOptions } from '../options.ts'
 import type { OrtApi } from './api.ts'
+import { recordPlacement } from './placement.ts'
 import { appendProviders } from './providers.ts'
 
 type Setters = {
@@ -46,6 +47,7 @@ const setters: Setters = {
 export function createSessionOptions(api: OrtApi, session: SessionOptions): bigint {
   const options = api.get('CreateSessionOptions')
   try {
+    api.call('AddSessionConfigEntry', options, recordPlacement, '1')
     applyOptions(api, options, { logSeverity: 4, ...session })
     return options
   } catch (error) {

@@ -8,6 +8,7 @@ import { watchRun } from '../run-stop.ts'
 import type { OrtApi } from './api.ts'
 import type { LeakGuard } from './leak-guard.ts'
 import { encodeStrings } from './native-strings.ts'
+import { countNodes } from './placement.ts'
 import { releaseValues, runNative, type RunTarget } from './run.ts'
 import { readTensorInfos } from './tensor-info.ts'
 import { detachView, viewValue } from './values.ts'
@@ -42,6 +43,7 @@ export function wrapSession(
     inputs,
     outputs,
     providers,
+    nodeCounts: countNodes(api, session),
     run: async (feeds, options) => copyOutputs(api, await execute(feeds, options)),
     runBorrowed: async (feeds, options) => lendOutputs(api, leaks, await execute(feeds, options)),
     release: () => uses.close(),

@@ -37,10 +37,12 @@ function readTypeInfo(api: OrtApi, type: bigint, what: string): Omit<TensorInfo,
       hint: 'Export the model with tensors only; for scikit-learn classifiers that is the option zipmap=False.',
     })
   }
+  const dtype = readDType(api, info, what)
+  if (!api.query('TensorTypeAndShapeHasShape', info)) return { dtype, dims: [], anyRank: true }
   const sizes = readDims(api, info)
   const symbols = readSymbols(api, info, sizes.length)
   return {
-    dtype: readDType(api, info, what),
+    dtype,
     dims: sizes.map((size, axis) => (size >= 0 ? size : symbols[axis] || null)),
   }
 }

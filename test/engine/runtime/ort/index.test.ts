@@ -1,0 +1,12 @@
+import { createOrtRuntime } from '../../../../src/engine/runtime/ort/index.ts'
+import { describeRuntime } from '../conformance.ts'
+
+describeRuntime(() => createOrtRuntime(), {
+  asynchronous: true,
+  anyBytes: true,
+  knowsScalars: true,
+  borrows: true,
+  freeDimensions: true,
+  providerOptions: true,
+  refusedDTypes: [],
+})
