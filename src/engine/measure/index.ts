@@ -3,3 +3,4 @@ export type { Evidence, Interval, LatencyStats, ModelEvidence, RatioEstimate, Si
 export type { RuntimeModule } from './protocol.ts'
 export type { LabelMetric, PairMetric, QualityMetric, QualityReport, QualityTask } from './quality/report.ts'
 export { noiseFloor } from './verdict.ts'
+export { measureQuality, type QualityOptions } from './quality/measure.ts'
