@@ -75,7 +75,7 @@ export function viewOf<D extends ViewableDType>(tensor: Tensor, dtype?: D): View
   }
   const constructor = viewConstructors[tensor.dtype]
   const { bytes } = tensor
-  const aligned = bytes.byteOffset % constructor.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice()
+  const aligned = bytes.byteOffset % constructor.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes)
   const length = aligned.byteLength / constructor.BYTES_PER_ELEMENT
   return new constructor(aligned.buffer as ArrayBuffer, aligned.byteOffset, length) as ViewTypes[D]
 }

@@ -60,7 +60,8 @@ export function decodeModel(bytes: Uint8Array, options: DecodeOptions = {}): Mod
 
 function parseProto(bytes: Uint8Array): ModelProto {
   try {
-    return fromBinary(ModelProtoSchema, bytes)
+    // A Buffer's slice() is a view where a Uint8Array's is a copy, and the weights are views of this.
+    return fromBinary(ModelProtoSchema, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength))
   } catch (error) {
     throw new HastenError('model_invalid', `the file is not a readable ONNX protobuf: ${messageOf(error)}`, {
       cause: error,

@@ -1,4 +1,5 @@
 export { opAttributes, floatWithDefault, intWithDefault, stringWithDefault, type PlainAttribute } from './attributes.ts'
+export { assertValid, verify } from './verify.ts'
 export { constantOf, constantValue } from './constants.ts'
 export type { OpDefinition, OpTraits, QuantizableTrait } from './definition.ts'
 export { inferTypes, type InferredTypes } from './infer.ts'

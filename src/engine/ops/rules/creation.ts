@@ -1,5 +1,6 @@
 import { getInt, getInts, getTensor } from '../../ir/attribute.ts'
 import { dtypeOfNumber, type DType } from '../../ir/dtype.ts'
+import { viewOf } from '../../ir/tensor.ts'
 import type { Dim, ValueType } from '../../ir/value-type.ts'
 import type { ElementRule, TypeContext, TypeRule } from '../definition.ts'
 import { constantOf } from '../constants.ts'
@@ -84,6 +85,6 @@ const maxElements = 64
 /** The integers of a small int32 or int64 tensor of rank 0 or 1. */
 export function integersOf(tensor: NonNullable<ReturnType<typeof constantOf>>): number[] | undefined {
   if (tensor.dims.length > 1 || (tensor.dims[0] ?? 1) > maxElements) return undefined
-  if (tensor.dtype === 'int64') return Array.from(new BigInt64Array(tensor.bytes.slice().buffer), Number)
-  return tensor.dtype === 'int32' ? [...new Int32Array(tensor.bytes.slice().buffer)] : undefined
+  if (tensor.dtype === 'int64') return Array.from(viewOf(tensor, 'int64'), Number)
+  return tensor.dtype === 'int32' ? [...viewOf(tensor, 'int32')] : undefined
 }

@@ -1,4 +1,5 @@
 import { getInt, getInts } from '../../ir/attribute.ts'
+import { viewOf } from '../../ir/tensor.ts'
 import type { Dim, ValueType } from '../../ir/value-type.ts'
 import type { TypeContext, TypeRule } from '../definition.ts'
 import { broadcastDims, normalizeAxes, normalizeAxis, productOf, withDim } from '../dims.ts'
@@ -203,5 +204,5 @@ export const resizeType = moved((dims, context) => {
 function scalesOf({ constant }: TypeContext, index: number): number[] | undefined {
   const tensor = constant(index)
   if (tensor?.dtype !== 'float32') return undefined
-  return [...new Float32Array(tensor.bytes.slice().buffer)]
+  return [...viewOf(tensor, 'float32')]
 }
