@@ -1,0 +1,29 @@
+import { createLogger, createMetrics } from '../telemetry.ts'
+import { buildApi } from './app.ts'
+import type { ApiDeps } from './deps.ts'
+
+/** A stand-in for what only requests use: the contract is made from the routes alone. */
+function absent<T extends object>(name: string): T {
+  const refuse = () => {
+    throw new Error(`${name} is not here: this app only describes itself.`)
+  }
+  return new Proxy({} as T, { get: (_target, key) => (typeof key === 'string' && key !== 'then' ? refuse : undefined) })
+}
+
+/** The OpenAPI document as text, without a database or a queue. */
+export async function describeApi(version: string): Promise<string> {
+  const app = buildApi({
+    storage: absent<ApiDeps['storage']>('storage'),
+    queue: absent<ApiDeps['queue']>('queue'),
+    inspect: absent<ApiDeps['inspect']>('inspect'),
+    auth: 'none',
+    limits: { uploadBytes: 0 },
+    logger: createLogger({ level: 'silent', role: 'describe' }),
+    metrics: createMetrics(),
+    version,
+  })
+  await app.ready()
+  const text = `${JSON.stringify(app.swagger(), null, 2)}\n`
+  await app.close()
+  return text
+}

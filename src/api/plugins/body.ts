@@ -1,0 +1,42 @@
+import { fastifyPlugin } from 'fastify-plugin'
+import { HastenError } from '../../errors.ts'
+
+/** How deep JSON of a request may nest; deeper is an attack or a mistake. */
+const maxDepth = 32
+
+/**
+ * Refuses JSON that nests too deep before anything walks it recursively, and leaves raw uploads alone: they are streams
+ * that the handler reads.
+ */
+export const bodyPlugin = fastifyPlugin(
+  async (app) => {
+    const parseJson = app.getDefaultJsonParser('error', 'error')
+    app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+      const text = String(body)
+      if (depthOf(text) > maxDepth) {
+        done(new HastenError('invalid_request', `The body nests deeper than ${maxDepth} levels.`), undefined)
+        return
+      }
+      void parseJson(request, text, done)
+    })
+    app.addContentTypeParser('application/octet-stream', (_request, _payload, done) => done(null, undefined))
+  },
+  { name: 'body', fastify: '5.x', dependencies: ['errors'] },
+)
+
+/** Deepest nesting of brackets outside strings. */
+export function depthOf(json: string): number {
+  let depth = 0
+  let deepest = 0
+  let inString = false
+  for (let i = 0; i < json.length; i += 1) {
+    const character = json[i]
+    if (inString) {
+      if (character === '\\') i += 1
+      else if (character === '"') inString = false
+    } else if (character === '"') inString = true
+    else if (character === '{' || character === '[') deepest = Math.max(deepest, (depth += 1))
+    else if (character === '}' || character === ']') depth -= 1
+  }
+  return deepest
+}

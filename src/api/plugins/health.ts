@@ -1,0 +1,37 @@
+import { Type } from 'typebox'
+import { fastifyPlugin } from 'fastify-plugin'
+import { HastenError } from '../../errors.ts'
+import { closed } from '../schemas/common.ts'
+import { describeRoute } from '../route.ts'
+
+const healthSchema = Type.Object({ status: Type.Literal('ok') }, closed)
+
+interface HealthOptions {
+  /** Resolves when what the API needs answers; throws HastenError `unavailable` otherwise. */
+  readonly checkReady: () => Promise<void>
+}
+
+const probe = (id: string, summary: string) =>
+  describeRoute({ id, tag: 'service', summary, scope: null, schema: { response: { 200: healthSchema } } })
+
+/**
+ * Kubernetes probes. `/livez` only says that the event loop turns; `/readyz` and `/startupz` ask the database. A closing
+ * server is not ready, so that a load balancer turns away before the socket closes.
+ */
+export const healthPlugin = fastifyPlugin<HealthOptions>(
+  async (app, { checkReady }) => {
+    let closing = false
+    app.addHook('preClose', async () => {
+      closing = true
+    })
+    const answerReady = async () => {
+      if (closing) throw new HastenError('unavailable', 'The server is shutting down.', { retryAfter: 5 })
+      await checkReady()
+      return { status: 'ok' as const }
+    }
+    app.get('/livez', probe('getLiveness', 'The process is alive'), async () => ({ status: 'ok' as const }))
+    app.get('/readyz', probe('getReadiness', 'The service can take requests'), answerReady)
+    app.get('/startupz', probe('getStartup', 'The service has started'), answerReady)
+  },
+  { name: 'health', fastify: '5.x' },
+)

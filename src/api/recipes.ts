@@ -1,0 +1,50 @@
+import { builtinRecipes, parseRecipe, type Recipe } from '../engine/schemas.ts'
+import { HastenError } from '../errors.ts'
+import { isId, type Recipes } from '../storage/index.ts'
+
+/** A recipe as a job keeps it: what runs, and where it came from. */
+export interface ResolvedRecipe {
+  /** Null for inline and built-in recipes. */
+  readonly id: string | null
+  readonly name: string
+  /** Null for inline recipes. */
+  readonly version: number | null
+  readonly body: Recipe
+}
+
+export function findBuiltin(name: string): Recipe | undefined {
+  return Object.hasOwn(builtinRecipes, name) ? (builtinRecipes as Record<string, Recipe>)[name] : undefined
+}
+
+/**
+ * The recipe a job names, or gives itself. Built-in names come first and cannot be taken by a stored recipe.
+ * @throws HastenError `recipe_invalid` with pointers below `/recipe`, `not_found`
+ */
+export async function resolveRecipe(
+  recipes: Recipes,
+  project: string,
+  given: string | object,
+): Promise<ResolvedRecipe> {
+  if (typeof given !== 'string') {
+    const body = parseInline(given)
+    return { id: null, name: body.name ?? 'inline', version: null, body }
+  }
+  const builtin = findBuiltin(given)
+  if (builtin !== undefined) return { id: null, name: given, version: 1, body: parseRecipe(builtin) }
+  const row = await (isId('rcp', given) ? recipes.find(project, given) : recipes.findByName(project, given))
+  if (row !== undefined) return { id: row.id, name: row.name, version: row.version, body: parseRecipe(row.body) }
+  throw new HastenError('not_found', `There is no recipe ${given}.`, {
+    hint: `GET /v1/recipes lists them; built in are ${Object.keys(builtinRecipes).join(', ')}.`,
+    errors: [{ pointer: '/recipe', detail: 'names no recipe' }],
+  })
+}
+
+function parseInline(given: object): Recipe {
+  try {
+    return parseRecipe(given)
+  } catch (error) {
+    if (!(error instanceof HastenError)) throw error
+    const errors = error.errors.map((item) => ({ ...item, pointer: `/recipe${item.pointer}` }))
+    throw new HastenError(error.code, error.message, { errors, cause: error })
+  }
+}

@@ -1,0 +1,167 @@
+import { stringify } from 'yaml'
+import type { JobDetail, JobStageRow, JsonObject, ModelRow } from '../../storage/index.ts'
+import { formatTime, formatTimeOrNull } from '../schemas/common.ts'
+import { findMeasured, listEvidence, readNumber, readSpeedup, type EvidenceRow } from './evidence.ts'
+
+export type Tone = 'good' | 'neutral' | 'bad'
+
+export interface ReportNote {
+  readonly node: string
+  readonly op: string
+  readonly action: string
+  readonly reason: string
+}
+
+export interface ReportStage {
+  readonly name: string
+  readonly attempt: number
+  readonly state: string
+  readonly duration_ms: number | null
+  readonly notes: readonly ReportNote[]
+}
+
+export interface ReportGate {
+  readonly expr: string
+  readonly passed: boolean | null
+  readonly detail: string
+}
+
+/** Curves of the latency chart: the 0th to 100th percentile, milliseconds. */
+export interface LatencyCurves {
+  readonly baseline: readonly number[]
+  readonly optimized: readonly number[]
+}
+
+/** Everything a report says, as numbers and plain text; the three formats only lay it out. */
+export interface ReportView {
+  readonly object: 'report'
+  readonly job: string
+  readonly state: string
+  readonly model: { readonly id: string; readonly name: string }
+  readonly result: string | null
+  readonly recipe: { readonly name: string; readonly version: number | null; readonly text: string }
+  readonly verdict: { readonly tone: Tone; readonly headline: string; readonly passed: boolean | null }
+  readonly evidence: readonly EvidenceRow[]
+  readonly noise: { readonly low: number; readonly high: number } | null
+  readonly latency: LatencyCurves | null
+  readonly gates: readonly ReportGate[]
+  readonly warnings: readonly { readonly code: string; readonly detail: string; readonly hint: string }[]
+  readonly error: { readonly code: string; readonly detail: string; readonly hint: string } | null
+  readonly placement: { readonly requested: JsonObject; readonly actual: JsonObject | null }
+  readonly stages: readonly ReportStage[]
+  readonly candidates: readonly { readonly name: string; readonly role: string; readonly p50_ms: number | null }[]
+  readonly metadata: JsonObject
+  readonly created_at: string
+  readonly started_at: string | null
+  readonly finished_at: string | null
+}
+
+export function buildReport(job: JobDetail, model: ModelRow | undefined): ReportView {
+  const recipe = job.recipe as { name?: string; version?: number | null; body?: object }
+  return {
+    object: 'report',
+    job: job.id,
+    state: job.state,
+    model: { id: job.modelId, name: model?.name ?? job.modelId },
+    result: job.resultModelId,
+    recipe: { name: recipe.name ?? 'inline', version: recipe.version ?? null, text: stringify(recipe.body ?? recipe) },
+    verdict: judgeJob(job),
+    evidence: listEvidence(job),
+    noise: readNoise(job.verdict),
+    latency: readCurves(job),
+    gates: listGates(job),
+    warnings: job.warnings.map(({ code, detail = '', hint = '' }) => ({ code, detail, hint })),
+    error: job.error === null ? null : { code: job.error.code, detail: job.error.detail, hint: job.error.hint },
+    placement: { requested: job.target, actual: job.placement },
+    stages: job.stages.map((stage) => toStage(stage)),
+    candidates: job.candidates.map(({ name, role, measurement }) => ({
+      name,
+      role,
+      p50_ms: readNumber(measurement, ['latency', 'p50_ms']),
+    })),
+    metadata: job.metadata,
+    created_at: formatTime(job.createdAt),
+    started_at: formatTimeOrNull(job.startedAt),
+    finished_at: formatTimeOrNull(job.finishedAt),
+  }
+}
+
+/** The one sentence a reader takes away; never more than the interval allows. */
+function judgeJob({ state, verdict, error }: JobDetail): ReportView['verdict'] {
+  if (state !== 'succeeded' || verdict === null) {
+    const why = error === null ? '' : `: ${error.detail}`
+    return {
+      tone: state === 'failed' ? 'bad' : 'neutral',
+      headline: `The job ${stateTexts[state] ?? state}${why}`,
+      passed: null,
+    }
+  }
+  const passed = verdict['passed'] === true
+  const speed = describeSpeed(verdict)
+  if (!passed) return { tone: 'bad', headline: `A gate failed. ${speed}`, passed }
+  return { tone: verdict['significance'] === 'faster' ? 'good' : 'neutral', headline: speed, passed }
+}
+
+const stateTexts: Readonly<Record<string, string>> = {
+  failed: 'failed',
+  canceled: 'was canceled',
+  expired: 'expired before it started',
+  succeeded: 'ended without a verdict',
+}
+
+function describeSpeed(verdict: JsonObject): string {
+  const speedup = readSpeedup(verdict)
+  if (speedup === null) return 'Speed was not measured.'
+  const times = verdict['significance'] === 'slower' ? 1 / speedup.value : speedup.value
+  const texts: Readonly<Record<string, string>> = {
+    faster: `${times.toFixed(2)} times as fast as the original on this host.`,
+    slower: `${times.toFixed(2)} times slower than the original on this host.`,
+    same: 'Not measurably faster than the original on this host.',
+  }
+  return texts[String(verdict['significance'])] ?? 'Speed was not judged.'
+}
+
+function readNoise(verdict: JsonObject | null): ReportView['noise'] {
+  const noise = verdict?.['noise'] as { ci95?: readonly unknown[] } | undefined
+  const [low, high] = noise?.ci95 ?? []
+  return typeof low === 'number' && typeof high === 'number' ? { low, high } : null
+}
+
+function readCurves(job: JobDetail): LatencyCurves | null {
+  const { baseline, optimized } = findMeasured(job)
+  const curves = [baseline, optimized].map((row) => readPercentiles(row?.measurement))
+  const [first, second] = curves
+  return first === undefined || second === undefined ? null : { baseline: first, optimized: second }
+}
+
+function readPercentiles(measurement: JsonObject | undefined): number[] | undefined {
+  const latency = measurement?.['latency'] as { percentiles_ms?: unknown } | undefined
+  const values = latency?.percentiles_ms
+  if (!Array.isArray(values) || values.length < 2) return undefined
+  return values.every((value) => typeof value === 'number' && value > 0) ? (values as number[]) : undefined
+}
+
+/** Gates as they were judged; those of a job that never got there are listed unjudged. */
+function listGates({ gates, verdict }: JobDetail): ReportGate[] {
+  const judged = verdict?.['gates']
+  if (!Array.isArray(judged)) return gates.map((expr) => ({ expr, passed: null, detail: 'not judged' }))
+  return (judged as JsonObject[]).map(({ expr, passed, detail, value }) => ({
+    expr: String(expr),
+    passed: passed === true,
+    detail: typeof detail === 'string' ? detail : `value ${String(value)}`,
+  }))
+}
+
+function toStage({ name, attempt, state, startedAt, endedAt, notes }: JobStageRow): ReportStage {
+  const duration = startedAt === null || endedAt === null ? null : endedAt.getTime() - startedAt.getTime()
+  return { name, attempt, state, duration_ms: duration, notes: notes.map((note) => toNote(note)) }
+}
+
+function toNote({ node, op, action, reason }: JsonObject): ReportNote {
+  return { node: textOf(node), op: textOf(op), action: textOf(action), reason: textOf(reason) }
+}
+
+function textOf(value: unknown): string {
+  if (value === undefined || value === null) return ''
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}

@@ -1,0 +1,81 @@
+import { HastenError } from '../../../errors.ts'
+import type { DeploymentRow, NewVersion, Storage } from '../../../storage/index.ts'
+import { found } from '../../context.ts'
+import { isTerminal } from '../../schemas/job.ts'
+import type { DeploymentChange, Traffic } from './schema.ts'
+
+type Source = Pick<DeploymentChange, 'model' | 'job' | 'options'>
+
+/**
+ * The model a deployment or version is to serve: one named, or what a job made.
+ * @throws HastenError `invalid_request`, `not_found`, `job_not_finished`, `job_no_result`
+ */
+export async function resolveVersion(storage: Storage, project: string, source: Source): Promise<NewVersion> {
+  const { model, job, options = {} } = source
+  if ((model === undefined) === (job === undefined)) {
+    throw new HastenError('invalid_request', 'Name a model or a job, one of the two.', {
+      errors: [{ pointer: '/model', detail: 'must be given, or /job, and not both' }],
+    })
+  }
+  if (job !== undefined) return { modelId: await findResult(storage, project, job), jobId: job, options }
+  const row = found(await storage.models.find(project, model ?? ''), `model ${model}`)
+  return { modelId: row.id, options }
+}
+
+async function findResult({ jobs }: Storage, project: string, id: string): Promise<string> {
+  const job = found(await jobs.findRow(project, id), `job ${id}`)
+  if (!isTerminal(job.state)) throw new HastenError('job_not_finished', `${id} is ${job.state}.`)
+  if (job.resultModelId === null) throw new HastenError('job_no_result', `${id} is ${job.state} and made no model.`)
+  return job.resultModelId
+}
+
+/**
+ * Applies a change to the desired state. A new version comes first, so that `active` and `traffic` may name it.
+ * @throws HastenError `not_found`, `invalid_request`, and those of `resolveVersion`
+ */
+export async function changeDeployment(
+  storage: Storage,
+  project: string,
+  name: string,
+  change: DeploymentChange,
+): Promise<DeploymentRow> {
+  const { deployments } = storage
+  const { model, job, active, activate, traffic, metadata } = change
+  const adds = model !== undefined || job !== undefined
+  if (!adds && (change.options !== undefined || activate !== undefined)) {
+    throw new HastenError('invalid_request', 'options and activate belong to a new version: name its model or job.', {
+      errors: [{ pointer: '/model', detail: 'is missing' }],
+    })
+  }
+  const before = found(await deployments.find(project, name), `deployment ${name}`)
+  const nextVersion = Math.max(0, ...before.versions.map(({ version }) => version)) + 1
+  const versions = new Set([...before.versions.map(({ version }) => version), ...(adds ? [nextVersion] : [])])
+  checkVersions(versions, active, traffic)
+  if (adds) {
+    const version = await resolveVersion(storage, project, change)
+    found(
+      await deployments.addVersion(project, name, { ...version, activate: active === undefined && activate !== false }),
+      `deployment ${name}`,
+    )
+  }
+  return found(await deployments.update(project, name, { active, traffic, metadata }), `deployment ${name}`)
+}
+
+function checkVersions(versions: ReadonlySet<number>, active: number | undefined, traffic: Traffic | undefined): void {
+  if (active !== undefined && !versions.has(active)) throw noVersion('/active', active)
+  if (traffic?.split === undefined) return
+  const parts = Object.entries(traffic.split)
+  for (const [version] of parts) {
+    if (!versions.has(Number(version))) throw noVersion(`/traffic/split/${version}`, Number(version))
+  }
+  const total = parts.reduce((sum, [, percent]) => sum + percent, 0)
+  if (total === 100) return
+  throw new HastenError('invalid_request', `The parts of the traffic are ${total} percent together, not 100.`, {
+    errors: [{ pointer: '/traffic/split', detail: 'must be 100 together' }],
+  })
+}
+
+function noVersion(pointer: string, version: number): HastenError {
+  const errors = [{ pointer, detail: 'names no version' }]
+  return new HastenError('invalid_request', `The deployment has no version ${version}.`, { errors })
+}

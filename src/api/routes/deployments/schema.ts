@@ -1,0 +1,151 @@
+import { Type, type Static } from 'typebox'
+import { sessionOptionsSchema } from '../../../engine/schemas.ts'
+import type { DeploymentRow, DeploymentVersionRow, ReplicaRow } from '../../../storage/index.ts'
+import {
+  closed,
+  embeddedErrorSchema,
+  formatTime,
+  idOf,
+  listOf,
+  metadataSchema,
+  nameSchema,
+  nullable,
+  openObject,
+  pageQuery,
+  timestamp,
+  type Metadata,
+} from '../../schemas/common.ts'
+
+export const deploymentStates = ['pending', 'loading', 'ready', 'failed'] as const
+
+/** What a version may be told besides what its model was measured with. */
+const versionOptions = Type.Object(
+  {
+    session: Type.Optional(sessionOptionsSchema),
+    max_queue: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000, description: 'Requests that may wait.' })),
+    max_in_flight: Type.Optional(Type.Integer({ minimum: 1, maximum: 1024, description: 'Runs at once.' })),
+    allow_non_finite: Type.Optional(Type.Boolean({ description: 'NaN from the probe is no failure.' })),
+  },
+  closed,
+)
+
+const trafficSchema = Type.Object(
+  {
+    split: Type.Optional(
+      Type.Record(Type.String({ pattern: '^[1-9][0-9]{0,5}$' }), Type.Integer({ minimum: 0, maximum: 100 }), {
+        description: 'Percent of the requests that name no version, by version; together 100.',
+      }),
+    ),
+  },
+  closed,
+)
+export type Traffic = Static<typeof trafficSchema>
+
+const source = {
+  model: Type.Optional(idOf('mdl', 'This, or `job`.')),
+  job: Type.Optional(idOf('job', 'The model this job made.')),
+  options: Type.Optional(versionOptions),
+}
+
+export const newDeploymentSchema = Type.Object(
+  { name: nameSchema, ...source, metadata: Type.Optional(metadataSchema) },
+  closed,
+)
+
+export const deploymentChangeSchema = Type.Object(
+  {
+    ...source,
+    active: Type.Optional(Type.Integer({ minimum: 1, description: 'Version that answers when none is named.' })),
+    activate: Type.Optional(Type.Boolean({ description: 'With a new version: let it answer at once. Default true.' })),
+    traffic: Type.Optional(trafficSchema),
+    metadata: Type.Optional(metadataSchema),
+  },
+  { ...closed, minProperties: 1 },
+)
+export type DeploymentChange = Static<typeof deploymentChangeSchema>
+
+const replicaSchema = Type.Object(
+  {
+    server: Type.String(),
+    state: Type.Enum(['loading', 'ready', 'failed']),
+    error: nullable(embeddedErrorSchema),
+    seen_at: timestamp,
+  },
+  closed,
+)
+
+const versionSchema = Type.Object(
+  {
+    version: Type.Integer(),
+    model: idOf('mdl'),
+    job: nullable(idOf('job')),
+    options: openObject('Session and serving options.'),
+    replicas: Type.Array(replicaSchema),
+    created_at: timestamp,
+  },
+  closed,
+)
+
+export const deploymentSchema = Type.Object(
+  {
+    id: idOf('dep'),
+    object: Type.Literal('deployment'),
+    project: Type.String(),
+    name: nameSchema,
+    state: Type.Enum([...deploymentStates]),
+    error: nullable(embeddedErrorSchema),
+    active: Type.Integer(),
+    traffic: trafficSchema,
+    versions: Type.Array(versionSchema),
+    metadata: metadataSchema,
+    created_at: timestamp,
+    updated_at: timestamp,
+    links: Type.Object({ self: Type.String(), infer: Type.String() }, closed),
+  },
+  closed,
+)
+export type DeploymentResource = Static<typeof deploymentSchema>
+
+export const deploymentList = listOf(deploymentSchema)
+
+export const deploymentQuery = Type.Object(
+  { ...pageQuery, state: Type.Optional(Type.Enum([...deploymentStates])), model: Type.Optional(idOf('mdl')) },
+  closed,
+)
+
+export function renderDeployment(row: DeploymentRow): DeploymentResource {
+  return {
+    id: row.id,
+    object: 'deployment',
+    project: row.project,
+    name: row.name,
+    state: row.state,
+    error: renderError(row.error),
+    active: row.active,
+    traffic: row.traffic,
+    versions: row.versions.map((version) => renderVersion(version)),
+    metadata: row.metadata as Metadata,
+    created_at: formatTime(row.createdAt),
+    updated_at: formatTime(row.updatedAt),
+    links: { self: `/v1/deployments/${row.name}`, infer: `/v2/models/${row.name}/infer` },
+  }
+}
+
+function renderVersion(row: DeploymentVersionRow): DeploymentResource['versions'][number] {
+  return {
+    version: row.version,
+    model: row.modelId,
+    job: row.jobId,
+    options: row.options,
+    replicas: row.replicas.map((replica) => renderReplica(replica)),
+    created_at: formatTime(row.createdAt),
+  }
+}
+
+function renderReplica({ serverId, state, error, seenAt }: ReplicaRow) {
+  return { server: serverId, state, error: renderError(error), seen_at: formatTime(seenAt) }
+}
+
+function renderError(error: DeploymentRow['error']): DeploymentResource['error'] {
+  return error === null ? null : { ...error, errors: [...error.errors] }
+}

@@ -1,0 +1,140 @@
+import { describe, expect, it } from 'vitest'
+import { logTicks } from '../../../src/api/reports/charts.ts'
+import { renderHtml } from '../../../src/api/reports/html.ts'
+import { html } from '../../../src/api/reports/html-text.ts'
+import { renderMarkdown } from '../../../src/api/reports/markdown.ts'
+import { buildReport } from '../../../src/api/reports/view.ts'
+import { chooseFormat } from '../../../src/api/routes/jobs/reports.ts'
+import { sampleJob, sampleVerdict } from './sample-job.ts'
+
+const hostile = `"><script>alert(1)</script><img src=x onerror=alert(1)> | ](javascript:x) \`'\n## h`
+
+function hostileJob() {
+  const [stage] = sampleJob().stages
+  return sampleJob({
+    recipe: { id: null, name: hostile, version: null, body: { description: hostile, steps: [] } },
+    placement: { device: hostile, [hostile]: hostile, isa: [hostile] },
+    gates: [hostile],
+    verdict: { ...sampleVerdict, gates: [{ expr: hostile, passed: false, detail: hostile }], passed: false },
+    warnings: [{ code: hostile, detail: hostile, hint: hostile }],
+    error: { code: 'internal', detail: hostile, hint: hostile, errors: [] },
+    stages: [
+      { ...stage!, name: hostile, notes: [{ node: hostile, op: hostile, action: 'done', reason: { a: hostile } }] },
+    ],
+  })
+}
+
+const reportOf = (job = sampleJob(), name = 'digits') => buildReport(job, { ...({} as never), name } as never)
+
+describe('the HTML report', () => {
+  it('shows the verdict, the evidence with its interval, and both charts', () => {
+    const page = renderHtml(reportOf())
+    expect(page).toContain('2.50 times as fast as the original on this host.')
+    expect(page).toContain('2.50× [2.40, 2.60]')
+    expect(page).toContain('p50 is 2 ms, wanted &lt;= 4 ms')
+    expect(page.match(/<svg\b/g)).toHaveLength(2)
+    expect(page).toContain('aria-label="Speed-up 2.50, 95 % interval 2.40 to 2.60"')
+    expect(page).not.toContain('NaN')
+  })
+
+  it('needs no script and fetches nothing', () => {
+    const page = renderHtml(reportOf())
+    expect(page).not.toMatch(/<script|<link|<iframe|https?:|@import|url\(|\ssrc=|\shref=/i)
+    expect(page).toContain('@media print')
+    expect(page).toContain('prefers-color-scheme:dark')
+  })
+
+  it('escapes names, notes, warnings and errors', () => {
+    const page = renderHtml(reportOf(hostileJob(), hostile))
+    expect(page).not.toMatch(/<script|<img|onerror=alert\(1\)>/)
+    expect(page.match(/&lt;script&gt;/g)?.length).toBeGreaterThan(10)
+  })
+
+  it.each([
+    ['failed', { error: { code: 'pass_failed', detail: 'boom', hint: 'h', errors: [] } }, 'The job failed: boom'],
+    ['canceled', {}, 'The job was canceled'],
+    ['expired', {}, 'The job expired before it started'],
+  ] as const)('says that a job %s, without numbers it does not have', (state, changes, headline) => {
+    const page = renderHtml(
+      reportOf(sampleJob({ state, verdict: null, candidates: [], placement: null, ...changes } as never)),
+    )
+    expect(page).toContain(headline)
+    expect(page).not.toContain('<svg')
+    expect(page).toContain('not judged')
+  })
+
+  it('never claims more than the verdict', () => {
+    const headlineOf = (changes: object) =>
+      buildReport(sampleJob({ verdict: { ...sampleVerdict, ...changes } }), undefined).verdict
+    expect(headlineOf({ significance: 'same' })).toMatchObject({
+      tone: 'neutral',
+      headline: expect.stringContaining('Not measurably'),
+    })
+    expect(headlineOf({ significance: 'slower', speedup: { p50: 0.5 } })).toMatchObject({
+      headline: expect.stringContaining('2.00 times slower'),
+    })
+    expect(headlineOf({ passed: false })).toMatchObject({
+      tone: 'bad',
+      headline: expect.stringMatching(/^A gate failed/),
+    })
+    expect(headlineOf({ speedup: undefined })).toMatchObject({ headline: 'Speed was not measured.' })
+  })
+})
+
+describe('the Markdown report', () => {
+  it('has the tables', () => {
+    const text = renderMarkdown(reportOf())
+    expect(text).toContain('| p50 latency | 5.00 ms | 2.00 ms | 2.50× [2.40, 2.60] |')
+    expect(text).toContain('| Top-1 accuracy | 98.70 % | 98.50 % | −0.20 pp [−0.60, +0.10] |')
+    expect(text).toContain('| ✅ | p50 &lt;= 0.8 \\* baseline |')
+    expect(text).toContain('- optimize: Conv conv1 skipped, depthwise')
+    expect(text).toContain('```yaml\nversion: 1\n')
+  })
+
+  it('keeps foreign text on one line and out of markup', () => {
+    const text = renderMarkdown(reportOf(hostileJob(), hostile))
+    const outside = text.replace(/```yaml[\s\S]*?\n```/, '')
+    expect(outside).not.toMatch(/<script|<img/)
+    expect(outside).not.toMatch(/(?<!\\)\]\(javascript/)
+    expect(outside).not.toMatch(/^## h/m)
+    for (const line of outside.split('\n').filter((row) => row.startsWith('| '))) {
+      expect(line.match(/(?<!\\)\|/g)?.length, line).toBeGreaterThanOrEqual(3)
+    }
+  })
+
+  it('cuts long lists of notes and says so', () => {
+    const [stage] = sampleJob().stages
+    const notes = Array.from({ length: 150 }, (_, index) => ({
+      node: `n${index}`,
+      op: 'Conv',
+      action: 'done',
+      reason: 'x',
+    }))
+    expect(renderMarkdown(reportOf(sampleJob({ stages: [{ ...stage!, notes }] })))).toContain('- optimize: 50 more')
+  })
+})
+
+describe('html templates', () => {
+  it('escape values but not markup', () => {
+    const inner = html`<b>${'<&"\''}</b>`
+    expect(html`<p title="${'a"b'}">${inner}${[inner, 'x<y', 3]}</p>`.markup).toBe(
+      '<p title="a&quot;b"><b>&lt;&amp;&quot;&#39;</b><b>&lt;&amp;&quot;&#39;</b>x&lt;y3</p>',
+    )
+  })
+})
+
+it('puts round ticks inside a logarithmic axis', () => {
+  expect(logTicks(0.7, 12)).toEqual([1, 2, 5, 10])
+})
+
+it.each([
+  [undefined, 'json'],
+  ['*/*', 'json'],
+  ['text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8', 'html'],
+  ['text/markdown', 'md'],
+  ['text/html;q=0.2, text/markdown;q=0.9', 'md'],
+  ['application/json, text/html', 'json'],
+  ['text/html;q=0', 'json'],
+])('chooses for Accept %j the form %s', (accept, name) => {
+  expect(chooseFormat(accept)).toBe(name)
+})
