@@ -48,10 +48,15 @@ function resolveDim(
   batch: number,
 ): number {
   if (typeof dim === 'number') return dim
-  const known = dim === null ? undefined : sizes.get(dim)
-  const size = known ?? guessDim(dim ?? '', axis, input, batch)
-  if (dim !== null) sizes.set(dim, size)
+  if (dim === null || isPlaceholder(dim)) return guessDim('', axis, input, batch)
+  const size = sizes.get(dim) ?? guessDim(dim, axis, input, batch)
+  sizes.set(dim, size)
   return size
+}
+
+/** What exporters write for a dim without a name (Paddle's is `?`): two of these needn't be equal. */
+function isPlaceholder(dim: string): boolean {
+  return dim === '' || dim === '?' || dim === '-1' || dim === 'None'
 }
 
 function guessDim(name: string, axis: number, { dims }: TensorInfo, batch: number): number {

@@ -100,7 +100,8 @@ function parseShape(text: string, name: string): number[] {
 
 function parseElement(descr: string, name: string): Omit<NpyHeader, 'dims' | 'dataStart'> {
   const match = /^['"]([<>|=])([a-zA-Z])(\d*)['"]$/.exec(descr)
-  if (descr === '[' || match === null) throw invalid(name, `has elements of dtype ${descr}…, which is not read`)
+  if (descr === '[') throw invalid(name, 'holds structured elements')
+  if (match === null) throw invalid(name, `has elements of dtype ${descr}, which is not read`)
   const [, order, kind = '', digits = ''] = match
   const size = Number(digits)
   const bigEndian = order === '>'
