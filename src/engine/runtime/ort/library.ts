@@ -1,4 +1,4 @@
-import koffi from 'koffi'
+import koffi, { type LibraryHandle } from 'koffi'
 import { HastenError, messageOf } from '../../../errors.ts'
 import { apiVersion, entryCount } from './api-table.ts'
 
@@ -7,6 +7,12 @@ export interface ApiEntries {
   readonly version: string
   readonly entries: readonly bigint[]
 }
+
+/**
+ * Libraries stay loaded until the process ends: koffi unloads one once its handle is collected, whatever function
+ * pointers were read from it, and native threads may still have destructors to run.
+ */
+const loaded = new Set<LibraryHandle>()
 
 /**
  * Loads ONNX Runtime's shared library and finds its function table. Types are anonymous, so that loading twice in one
@@ -26,7 +32,9 @@ export function loadLibrary(file: string): ApiEntries {
 
 function openLibrary(file: string): bigint {
   try {
-    return koffi.load(file).func('OrtGetApiBase', 'void *', [])() as bigint
+    const library = koffi.load(file)
+    loaded.add(library)
+    return library.func('OrtGetApiBase', 'void *', [])() as bigint
   } catch (error) {
     throw new HastenError('device_unavailable', `cannot load ONNX Runtime from ${file}: ${messageOf(error)}`, {
       hint: 'Install onnxruntime-node for this platform, or use the ort-node adapter.',
