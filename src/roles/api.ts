@@ -3,13 +3,14 @@ import { buildApi } from '../api/app.ts'
 import { createQueueClient } from '../jobs/client.ts'
 import { createJobMetrics } from '../jobs/metrics.ts'
 import { startReconciler } from '../jobs/reconciler.ts'
+import { startUpkeep } from '../jobs/upkeep.ts'
 import { startDeliveries } from '../jobs/webhooks/deliver.ts'
 import { openStorage } from '../storage/index.ts'
 import { createMetrics, type Logger } from '../telemetry.ts'
 import { openDatabase } from './database.ts'
 import { openInspect } from './inspect.ts'
 import { closeAll, type RunningRole } from './lifecycle.ts'
-import { startUpkeep } from './upkeep.ts'
+
 import { readVersion } from './version.ts'
 
 const reconcileEveryMs = 5_000

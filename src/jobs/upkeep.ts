@@ -1,5 +1,5 @@
 import { Counter } from '@prometheus-io/client'
-import { startLoop, type Loop } from '../jobs/loop.ts'
+import { startLoop, type Loop } from './loop.ts'
 import type { Storage } from '../storage/index.ts'
 import type { Logger, Registry } from '../telemetry.ts'
 
