@@ -4,7 +4,7 @@ import { HastenError, messageOf } from '../../errors.ts'
 import { Graph, type Node, type Value } from '../ir/graph.ts'
 import type { Model, ModelFunction } from '../ir/model.ts'
 import { decodeAttribute, type AttributeDecoder } from './attribute-codec.ts'
-import type { ExternalReader } from './external-data.ts'
+import type { ExternalReader, ExternalReference } from './external-data.ts'
 import {
   FunctionProtoSchema,
   GraphProtoSchema,
@@ -19,7 +19,8 @@ import {
   type ValueInfoProto,
 } from './generated/onnx_pb.js'
 import { withoutFields } from './rest.ts'
-import { decodeTensor } from './tensor-codec.ts'
+import { externalTensors } from './scan-tensors.ts'
+import { decodeTensor, referenceOf } from './tensor-codec.ts'
 import { decodeType, type CarriedInfo } from './type-codec.ts'
 
 /** What is carried on a Value: the messages it was read from. */
@@ -35,6 +36,8 @@ export interface CarriedValue {
 export interface DecodeOptions {
   /** Reads external data; without it a model that has any is refused with `model_unsafe`. */
   readonly externalData?: ExternalReader
+  /** Sees every reference to external data before anything is read; may throw. */
+  readonly inspectExternal?: (reference: ExternalReference) => void
 }
 
 /**
@@ -46,6 +49,7 @@ export function decodeModel(bytes: Uint8Array, options: DecodeOptions = {}): Mod
   const proto = parseProto(bytes)
   if (proto.graph === undefined) throw new HastenError('model_invalid', 'the file holds no graph')
   const external = options.externalData ?? refuseExternal
+  for (const tensor of externalTensors(proto)) options.inspectExternal?.(referenceOf(tensor))
   return {
     irVersion: Number(proto.irVersion),
     opsetImports: decodeOpsets(proto.opsetImport),

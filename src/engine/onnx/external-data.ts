@@ -25,6 +25,10 @@ export type ExternalReader = (reference: ExternalReference) => Uint8Array
 export function parseReference(proto: TensorProto, length: number): ExternalReference {
   const tensor = proto.name
   const entries = new Map(proto.externalData.map(({ key, value }) => [key, value]))
+  // Readers differ in which of two equal keys wins.
+  if (entries.size !== proto.externalData.length) {
+    throw new HastenError('model_unsafe', `external data of tensor '${tensor}' has a key twice`)
+  }
   const location = checkLocation(entries.get('location') ?? '', tensor)
   const offset = parseCount(entries.get('offset') ?? '0', `offset of tensor '${tensor}'`)
   const declared = entries.get('length')
@@ -37,9 +41,13 @@ export function parseReference(proto: TensorProto, length: number): ExternalRefe
   return { tensor, location, offset, length }
 }
 
+// The runtime takes a location with `*` as an address in memory, one with `:` or `\\` as a path of Windows.
+const specialCharacters = /[\p{Cc}\\:*?"<>|]/u
+
 function checkLocation(location: string, tensor: string): string {
   const segments = location.split('/')
-  const plain = location !== '' && !/[\\\0:]/.test(location) && !location.startsWith('/') && !segments.includes('..')
+  const plain =
+    location !== '' && !specialCharacters.test(location) && !location.startsWith('/') && !segments.includes('..')
   if (plain) return location
   throw new HastenError(
     'model_unsafe',

@@ -1,7 +1,7 @@
 import { HastenError } from '../../errors.ts'
 import { dtypeOfNumber, dtypeTable, type DType } from '../ir/dtype.ts'
 import type { NumericTensor, Tensor } from '../ir/tensor.ts'
-import { parseReference, type ExternalReader } from './external-data.ts'
+import { parseReference, type ExternalReader, type ExternalReference } from './external-data.ts'
 import { TensorProto_DataLocation, TensorProtoSchema, type TensorProto } from './generated/onnx_pb.js'
 import { setField, startFrom, withoutFields } from './rest.ts'
 
@@ -36,36 +36,51 @@ export function decodeTensor(proto: TensorProto, external: ExternalReader): Deco
 }
 
 function tensorOfProto(proto: TensorProto, external: ExternalReader): Tensor {
-  const dtype = dtypeOfNumber(proto.dataType)
-  if (dtype === undefined) throw invalid(proto, `has element type ${proto.dataType}, which is not known`)
-  const dims = proto.dims.map(Number)
-  if (proto.dims.some((dim) => dim < 0n)) throw invalid(proto, `has a negative dim in [${dims.join(', ')}]`)
-  const count = proto.dims.reduce((product, dim) => product * dim, 1n)
+  const { dtype, dims, count } = headOf(proto)
   const isExternal = proto.dataLocation === TensorProto_DataLocation.EXTERNAL
   if (dtype === 'string') {
     if (isExternal || BigInt(proto.stringData.length) !== count) throw mismatch(proto, dims, count, 'strings')
     return { dtype, dims, strings: proto.stringData }
   }
-  const length = (BigInt(dtypeTable[dtype].bits) * count + 7n) / 8n
-  if (length > Number.MAX_SAFE_INTEGER) throw mismatch(proto, dims, length, 'bytes')
-  if (isExternal) return externalTensor(dtype, dims, proto, Number(length), external)
+  if (isExternal) return externalTensor({ dtype, dims }, referenceOf(proto), external)
+  const length = lengthOf(dtype, count)
   const bytes = bytesOf(proto, dtype)
   if (BigInt(bytes.byteLength) !== length) throw mismatch(proto, dims, length, 'bytes', bytes.byteLength)
   return { dtype, dims, bytes }
 }
 
+/** dtype, dims and number of elements; the number may be past what a float64 counts. */
+function headOf(proto: TensorProto): { dtype: DType; dims: number[]; count: bigint } {
+  const dtype = dtypeOfNumber(proto.dataType)
+  if (dtype === undefined) throw invalid(proto, `has element type ${proto.dataType}, which is not known`)
+  const dims = proto.dims.map(Number)
+  if (proto.dims.some((dim) => dim < 0n)) throw invalid(proto, `has a negative dim in [${dims.join(', ')}]`)
+  return { dtype, dims, count: proto.dims.reduce((product, dim) => product * dim, 1n) }
+}
+
+function lengthOf(dtype: DType, count: bigint): bigint {
+  return (BigInt(dtypeTable[dtype].bits) * count + 7n) / 8n
+}
+
+/**
+ * The external reference of a tensor, checked as far as that goes without looking at the file.
+ * @throws HastenError `model_unsafe`, `model_invalid`
+ */
+export function referenceOf(proto: TensorProto): ExternalReference {
+  const { dtype, dims, count } = headOf(proto)
+  const length = lengthOf(dtype, count)
+  if (dtype === 'string' || length > Number.MAX_SAFE_INTEGER) throw mismatch(proto, dims, length, 'bytes')
+  return parseReference(proto, Number(length))
+}
+
 function externalTensor(
-  dtype: NumericTensor['dtype'],
-  dims: readonly number[],
-  proto: TensorProto,
-  length: number,
+  head: Pick<NumericTensor, 'dtype' | 'dims'>,
+  reference: ExternalReference,
   external: ExternalReader,
 ): NumericTensor {
-  const reference = parseReference(proto, length)
   let read: Uint8Array | undefined
   return {
-    dtype,
-    dims,
+    ...head,
     get bytes() {
       return (read ??= external(reference))
     },
