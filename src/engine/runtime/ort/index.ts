@@ -38,11 +38,18 @@ export function createOrtRuntime(options: OrtRuntimeOptions = {}): Runtime {
     // Severity 4: failures come back as statuses, so the native log would only say them twice.
     env: api.get('CreateEnv', 4, 'hasten'),
     memoryInfo: api.get('CreateCpuMemoryInfo', 0, 0),
+    running: new Set(),
     limit: limitRuns(options.maxRunsInFlight ?? defaultMaxRuns),
     leaks: createLeakGuard(api, options.warn ?? ((message) => process.emitWarning(message))),
   }
   const sessions = new Set<Session>()
-  const uses = trackInFlight(closedError, () => closeRuntime(parts, sessions))
+  // Node waits at exit for the threads of its pool: without this, process.exit() would hang on a long run.
+  const terminate = (): void => parts.running.forEach((run) => api.call('RunOptionsSetTerminate', run))
+  process.once('exit', terminate)
+  const uses = trackInFlight(closedError, async () => {
+    await closeRuntime(parts, sessions)
+    process.removeListener('exit', terminate)
+  })
   return {
     name: 'ort',
     version: api.version,

@@ -10,6 +10,8 @@ export interface RunTarget {
   readonly session: bigint
   /** The CPU's OrtMemoryInfo. */
   readonly memoryInfo: bigint
+  /** Run options of the runs in native code: what ends them. */
+  readonly running: Set<bigint>
   readonly inputs: readonly TensorInfo[]
   readonly inputNames: NativeStrings
   readonly outputNames: ReadonlyMap<string, bigint>
@@ -59,7 +61,7 @@ function createInputs({ api, memoryInfo, inputs }: RunTarget, feeds: Feeds): Nat
 }
 
 async function runUntil(
-  { api, session, inputNames, outputNames }: RunTarget,
+  { api, session, running, inputNames, outputNames }: RunTarget,
   inputs: readonly NativeInput[],
   outputs: readonly TensorInfo[],
   results: BigUint64Array,
@@ -71,10 +73,12 @@ async function runUntil(
   const options = api.get('CreateRunOptions')
   const terminate = (): void => api.call('RunOptionsSetTerminate', options)
   signal.addEventListener('abort', terminate)
+  running.add(options)
   try {
     const counted = [values, inputs.length, names, outputs.length] as const
     await api.callAsync('Run', session, options, inputNames.pointers, ...counted, results)
   } finally {
+    running.delete(options)
     signal.removeEventListener('abort', terminate)
     api.release('ReleaseRunOptions', options)
   }

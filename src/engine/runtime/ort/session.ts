@@ -18,6 +18,8 @@ export interface RuntimeParts {
   readonly api: OrtApi
   readonly env: bigint
   readonly memoryInfo: bigint
+  /** Run options of the runs in native code. */
+  readonly running: Set<bigint>
   readonly limit: RunLimit
   readonly leaks: LeakGuard
 }
@@ -29,10 +31,10 @@ export function wrapSession(
   providers: readonly string[],
   onRelease: () => void,
 ): Session {
-  const { api, leaks, memoryInfo } = parts
+  const { api, leaks, memoryInfo, running } = parts
   const inputs = readTensorInfos(api, session, 'input')
   const outputs = readTensorInfos(api, session, 'output')
-  const target = { api, session, memoryInfo, inputs, ...encodeNames(inputs, outputs) }
+  const target = { api, session, memoryInfo, running, inputs, ...encodeNames(inputs, outputs) }
   const uses = trackInFlight(releasedError, async () => {
     await api.releaseAsync('ReleaseSession', session)
     onRelease()

@@ -1,0 +1,30 @@
+import { spawnSync } from 'node:child_process'
+import path from 'node:path'
+
+import { expect, test } from 'vitest'
+
+const child = path.join(import.meta.dirname, 'in-flight-child.ts')
+
+/** The child runs in a process of its own: libuv's pool has its size from the start. */
+function runChild(ending: string) {
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, [child, ending], {
+    env: { ...process.env, UV_THREADPOOL_SIZE: '12' },
+    encoding: 'utf8',
+    timeout: 60_000,
+    killSignal: 'SIGKILL',
+  })
+  return { status, signal, stdout, stderr }
+}
+
+test('8 runs are in native code at once, a ninth gets through, and all end when told to', () => {
+  const codes = Array<string>(8).fill('run_canceled').join(' ')
+  expect(runChild('close')).toMatchObject({ status: 0, signal: null, stdout: `3 ${codes}` })
+})
+
+test('process.exit() ends runs in flight rather than wait for them or crash', () => {
+  expect(runChild('exit')).toMatchObject({ status: 7, signal: null })
+})
+
+test('an uncaught error ends the process in spite of runs in flight', () => {
+  expect(runChild('crash')).toMatchObject({ status: 1, signal: null, stderr: expect.stringContaining('crashed') })
+})
