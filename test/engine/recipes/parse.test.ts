@@ -26,7 +26,7 @@ test('a YAML recipe gets its defaults filled in, nested ones included', () => {
   const recipe = parseRecipe(yaml)
   expect(recipe.name).toBe('cnn-int8')
   expect(recipe.steps.map((step) => step.pass)).toEqual(['simplify', 'quantize.static'])
-  expect(recipe.steps[0]?.options).toEqual({ maxFoldedBytes: 2 ** 20, prove: true, skip: [] })
+  expect(recipe.steps[0]?.options).toEqual({ maxGrowthBytes: 2 ** 20, prove: true, skip: [] })
   expect(recipe.steps[1]?.options).toMatchObject({
     activations: 'uint8',
     weights: 'int8',

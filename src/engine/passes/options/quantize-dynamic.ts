@@ -13,9 +13,10 @@ export const quantizeDynamicOptions = Type.Object(
       Type.Boolean({ default: true, description: 'One scale per output column of a weight, instead of one for all.' }),
     ),
     reduceRange: Type.Optional(
-      Type.Boolean({
-        default: false,
-        description: '7-bit weights, for CPUs whose 8-bit multiply-add saturates (AVX2 and AVX-512 without VNNI).',
+      Type.Enum(['auto', 'always', 'never'], {
+        default: 'auto',
+        description:
+          '7-bit weights, for CPUs whose 8-bit multiply-add saturates (AVX2 and AVX-512 without VNNI). auto: on those.',
       }),
     ),
     minElements: Type.Optional(

@@ -22,7 +22,7 @@ const calibrationOptions = Type.Object(
       }),
     ),
   },
-  { additionalProperties: false },
+  { additionalProperties: false, default: {}, description: 'How ranges are found.' },
 )
 
 export const quantizeStaticOptions = Type.Object(
@@ -40,9 +40,10 @@ export const quantizeStaticOptions = Type.Object(
       Type.Boolean({ default: true, description: 'One scale per output channel of a weight (needs opset 13).' }),
     ),
     reduceRange: Type.Optional(
-      Type.Boolean({
-        default: false,
-        description: '7-bit weights, for CPUs whose 8-bit multiply-add saturates (AVX2 and AVX-512 without VNNI).',
+      Type.Enum(['auto', 'always', 'never'], {
+        default: 'auto',
+        description:
+          '7-bit weights, for CPUs whose 8-bit multiply-add saturates (AVX2 and AVX-512 without VNNI). auto: on those.',
       }),
     ),
     ops: Type.Optional(

@@ -2,12 +2,12 @@ import { Type, type Static } from 'typebox'
 
 export const simplifyOptions = Type.Object(
   {
-    maxFoldedBytes: Type.Optional(
+    maxGrowthBytes: Type.Optional(
       Type.Integer({
         minimum: 0,
         maximum: 2 ** 28,
         default: 2 ** 20,
-        description: 'Largest constant, in bytes, that folding may write into the file; bigger ones stay computed.',
+        description: 'Bytes by which constant folding may make the file grow, all together.',
       }),
     ),
     prove: Type.Optional(

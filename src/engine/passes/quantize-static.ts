@@ -1,0 +1,110 @@
+import { HastenError } from '../../errors.ts'
+import { collectRanges } from '../calibrate/collect-ranges.ts'
+import type { Model } from '../ir/model.ts'
+import { graphsWithin } from '../ir/model.ts'
+import { readConstants } from '../rewrite/constants.ts'
+import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
+import { int8Warnings, reducesRange } from './int8-target.ts'
+import { upgradeOpset } from './opset/upgrade.ts'
+import { definePass, type Note, type PassContext, type PassOptions } from './pass.ts'
+import { insertQdq } from './quantize/insert-qdq.ts'
+import { isLinearOp } from './quantize/linear-nodes.ts'
+import { observedValues, planQuantization, type Plan, type PlanOptions } from './quantize/plan.ts'
+import { plainSession, withSession } from './run-model.ts'
+import { liftConstants, unlistInitializers } from './simplify/lift-constants.ts'
+import { cloneModel } from '../ir/clone.ts'
+
+type Options = PassOptions<'quantize.static'>
+
+/** int8 by Q/DQ pairs with ranges from a calibration dataset, in the forms ONNX Runtime has int8 kernels for. */
+export const quantizeStaticPass = definePass({
+  name: 'quantize.static',
+  stage: 'calibrate',
+  version: 1,
+  async run(original, options, context) {
+    const model = cloneModel(original)
+    unlistInitializers(model)
+    liftConstants(model)
+    const declined = upgradeOpset(model)
+    if (declined !== undefined) return unchanged(original, [{ action: 'skipped', reason: declined }])
+    const { plan, planOptions, calibration } = await calibratePlan(model, options, context)
+    if (plan.anchors.size === 0) return unchanged(original, plan.notes)
+    const reduceRange = reducesRange(context.target, options.reduceRange)
+    insertQdq(model, plan, planOptions, calibration.ranges, {
+      activations: { dtype: options.activations, symmetric: options.activations === 'int8' },
+      perChannel: options.perChannel,
+      reduceRange,
+    })
+    removeDeadNodes(model.graph)
+    removeUnusedInitializers(model)
+    const notes = [
+      ...describePlan(plan),
+      ...plan.notes,
+      ...describeSubgraphs(model),
+      calibrationNote(calibration.samples),
+    ]
+    return { model, modified: true, notes, warnings: int8Warnings(context.target, reduceRange) }
+  },
+})
+
+function unchanged(model: Model, notes: readonly Note[]) {
+  return { model, modified: false, notes }
+}
+
+async function calibratePlan(model: Model, options: Options, context: PassContext) {
+  const { calibration: dataset, signal } = context
+  if (dataset === undefined) {
+    throw new HastenError(
+      'dataset_needed',
+      'quantize.static chooses ranges from a calibration dataset, and there is none',
+    )
+  }
+  const constants = readConstants(model)
+  const base = { ops: options.ops, exclude: options.exclude, constants, absorbsClamps: options.activations === 'uint8' }
+  const outline = planQuantization(model, { ...base, refusedValue: () => undefined })
+  if (outline.anchors.size === 0)
+    return {
+      plan: outline,
+      planOptions: { ...base, refusedValue: () => undefined },
+      calibration: { ranges: new Map(), samples: 0 },
+    }
+  const calibration = await collectRanges(
+    model,
+    observedValues(model, base),
+    dataset,
+    { ...options.calibration, signal, progress: context.progress },
+    (observed, use) => withSession(context, observed, plainSession, use),
+  )
+  const refusedValue = (name: string) => {
+    const reason = calibration.refused.get(name)
+    return reason === undefined ? undefined : `value '${name}' can't be quantized: ${reason}`
+  }
+  const planOptions: PlanOptions = { ...base, refusedValue }
+  return { plan: planQuantization(model, planOptions), planOptions, calibration }
+}
+
+function describePlan(plan: Plan): Note[] {
+  const done =
+    (reason: string) =>
+    (node: { name: string; opType: string }): Note => ({
+      node: node.name,
+      op: node.opType,
+      action: 'done',
+      reason,
+    })
+  return [
+    ...[...plan.anchors.keys()].map(done('runs in int8 with int8 weights')),
+    ...[...plan.followers].map(done('stays in int8 between int8 nodes')),
+  ]
+}
+
+function calibrationNote(samples: number): Note {
+  return { action: 'info', reason: `ranges are the smallest and largest values over ${samples} samples` }
+}
+
+function describeSubgraphs(model: Model): Note[] {
+  const reason = 'it is inside a subgraph, whose values calibration can not observe'
+  const inner = Iterator.from(graphsWithin(model.graph)).drop(1)
+  const nodes = inner.flatMap((graph) => graph.nodes).filter(isLinearOp)
+  return Array.from(nodes, ({ name, opType }): Note => ({ node: name, op: opType, action: 'skipped', reason }))
+}

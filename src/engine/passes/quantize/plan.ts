@@ -1,0 +1,177 @@
+import { getFloat, getString } from '../../ir/attribute.ts'
+import type { Node, Value } from '../../ir/graph.ts'
+import type { Model } from '../../ir/model.ts'
+import { scalarOf, type ConstantReader } from '../../rewrite/constants.ts'
+import type { Note } from '../pass.ts'
+import { isLinearOp, readLinear, type LinearNode } from './linear-nodes.ts'
+
+/** Which nodes run in int8, before anything is changed. */
+export interface Plan {
+  readonly isInt8: (node: Node) => boolean
+  /** Nodes with int8 weights. */
+  readonly anchors: ReadonlyMap<Node, LinearNode>
+  /** Nodes between them that stay in int8, so that no value is converted back and forth. */
+  readonly followers: ReadonlySet<Node>
+  readonly notes: readonly Note[]
+}
+
+export interface PlanOptions {
+  readonly ops: readonly string[]
+  readonly exclude: readonly string[]
+  readonly constants: ConstantReader
+  /** Whether quantizing a value clamps it at 0, as unsigned integers do: a Relu before it is then needless. */
+  readonly absorbsClamps: boolean
+  /** Why a value can't be quantized, if it can't. */
+  readonly refusedValue: (name: string) => string | undefined
+}
+
+interface FollowerKind {
+  /** Whether the output has the scale of the first input, so that only integers move. */
+  readonly keepsScale: boolean
+  /** How many leading inputs are activations; the others are shapes and the like. */
+  readonly activations: (node: Node) => number
+  readonly accepts?: (node: Node) => boolean
+}
+
+const first = () => 1
+const all = (node: Node) => node.inputs.length
+const moves: FollowerKind = { keepsScale: true, activations: first }
+const computes: FollowerKind = { keepsScale: false, activations: first }
+const combines: FollowerKind = { keepsScale: false, activations: all }
+
+/** Operators that ONNX Runtime runs on integers when Q/DQ pairs are around them. */
+const followerKinds: Readonly<Record<string, FollowerKind>> = {
+  Add: combines,
+  Mul: combines,
+  Concat: combines,
+  AveragePool: computes,
+  GlobalAveragePool: computes,
+  LeakyRelu: computes,
+  Sigmoid: computes,
+  MaxPool: { ...moves, accepts: (node) => node.outputs.length === 1 },
+  Reshape: moves,
+  Transpose: moves,
+  Squeeze: moves,
+  Unsqueeze: moves,
+  Flatten: moves,
+  Slice: moves,
+  Resize: { ...moves, accepts: (node) => getString(node, 'mode', 'nearest') === 'nearest' },
+}
+
+export function keepsScale(node: Node): boolean {
+  return followerKinds[node.opType]?.keepsScale ?? false
+}
+
+/** The inputs of an int8 node that are quantized activations. */
+export function activationInputs(node: Node): Value[] {
+  const count = isLinearOp(node) ? 1 : (followerKinds[node.opType]?.activations(node) ?? 0)
+  return node.inputs.slice(0, count).filter((value) => value !== undefined)
+}
+
+/** Values whose ranges a plan may need. */
+export function observedValues(model: Model, options: Pick<PlanOptions, 'ops' | 'constants'>): string[] {
+  const names = new Set<string>()
+  for (const node of model.graph.nodes) {
+    const wanted = options.ops.includes(node.opType) || isClamp(node, options.constants)
+    if (!wanted || node.domain !== '') continue
+    const inputs = isClamp(node, options.constants) ? [] : activationInputs(node)
+    for (const value of [...inputs, ...node.outputs.slice(0, 1)]) {
+      if (options.constants(value) === undefined && value.name !== '') names.add(value.name)
+    }
+  }
+  return [...names]
+}
+
+/** Relu, or Clip from 0: quantizing to unsigned integers from 0 does the same. */
+export function isClamp(node: Node, constants: ConstantReader): boolean {
+  if (node.domain !== '') return false
+  if (node.opType === 'Relu') return true
+  if (node.opType !== 'Clip') return false
+  const min = node.inputs[1] === undefined ? getFloat(node, 'min') : scalarOf(constants(node.inputs[1]))
+  return min === 0
+}
+
+/** Chooses the nodes that run in int8. */
+export function planQuantization(model: Model, options: PlanOptions): Plan {
+  const anchors = new Map<Node, LinearNode>()
+  const notes: Note[] = []
+  for (const node of model.graph.nodes) {
+    if (!isLinearOp(node) || !options.ops.includes(node.opType)) continue
+    const linear = chooseAnchor(node, options)
+    if (typeof linear === 'string') notes.push({ node: node.name, op: node.opType, action: 'skipped', reason: linear })
+    else anchors.set(node, linear)
+  }
+  const followers = chooseFollowers(model, anchors, options)
+  return { anchors, followers, notes, isInt8: (node) => anchors.has(node) || followers.has(node) }
+}
+
+function chooseAnchor(node: Node, options: PlanOptions): LinearNode | string {
+  if (isExcluded(node, options)) return 'excluded by the options'
+  const linear = readLinear(node, options.constants)
+  if (typeof linear === 'string') return linear
+  const [output] = node.outputs
+  return options.refusedValue(linear.input.name) ?? options.refusedValue(output?.name ?? '') ?? linear
+}
+
+function isExcluded(node: Node, { exclude }: PlanOptions): boolean {
+  return exclude.includes(node.name) || exclude.includes(node.outputs[0]?.name ?? '')
+}
+
+/** The largest set of nodes that read only int8 values and are read by an int8 node. */
+function chooseFollowers(model: Model, anchors: ReadonlyMap<Node, LinearNode>, options: PlanOptions): Set<Node> {
+  const chosen = new Set([...model.graph.nodes].filter((node) => isCandidate(node, options)))
+  const isInt8 = (node: Node) => anchors.has(node) || chosen.has(node)
+  for (let before = -1; before !== chosen.size;) {
+    before = chosen.size
+    for (const node of chosen) {
+      const fed = activationInputs(node).every((value) => givesInt8(value, isInt8, options))
+      if (!fed || !readersOf(node, options).some((reader) => isInt8(reader))) chosen.delete(node)
+    }
+  }
+  return chosen
+}
+
+function isCandidate(node: Node, options: PlanOptions): boolean {
+  const kind = node.domain === '' ? followerKinds[node.opType] : undefined
+  if (kind === undefined || !options.ops.includes(node.opType) || isExcluded(node, options)) return false
+  if (kind.accepts?.(node) === false) return false
+  const values = [...activationInputs(node), ...node.outputs.slice(0, 1)]
+  return values.every(
+    (value) => options.constants(value) === undefined && options.refusedValue(value.name) === undefined,
+  )
+}
+
+type ClampOptions = Pick<PlanOptions, 'constants' | 'absorbsClamps'>
+
+/** Whether a value is there in int8: an int8 node gives it, through a clamp perhaps. */
+function givesInt8(value: Value, isInt8: (node: Node) => boolean, options: ClampOptions): boolean {
+  const { producer } = beforeClamp(value, options)
+  return producer !== undefined && isInt8(producer) && hasInt8Result(producer, isInt8, options)
+}
+
+/** A Conv in int8 gives int8. A matrix product can give float as cheaply, and does unless all its readers are int8. */
+export function hasInt8Result(node: Node, isInt8: (node: Node) => boolean, options: ClampOptions): boolean {
+  if (!isLinearOp(node) || node.opType === 'Conv') return true
+  const last = afterClamp(node, options)
+  const readers = [...last.uses].map((use) => use.node)
+  return !last.isGraphOutput && readers.length > 0 && readers.every(isInt8)
+}
+
+/** What a node's result becomes after a clamp that only it feeds. Where the scale is given, a clamp would not fit it. */
+export function afterClamp(node: Node, { constants, absorbsClamps }: ClampOptions): Value {
+  const [output] = node.outputs as [Value]
+  const [use] = output.uses
+  if (!absorbsClamps || keepsScale(node) || output.uses.size !== 1 || output.isGraphOutput) return output
+  const clamp = use !== undefined && use.index === 0 && isClamp(use.node, constants) ? use.node : undefined
+  return clamp?.outputs[0] ?? output
+}
+
+function beforeClamp(value: Value, options: ClampOptions): Value {
+  const { producer } = value
+  const source = producer !== undefined && isClamp(producer, options.constants) ? producer.inputs[0] : undefined
+  return source?.producer !== undefined && afterClamp(source.producer, options) === value ? source : value
+}
+
+function readersOf(node: Node, options: ClampOptions): Node[] {
+  return [...afterClamp(node, options).uses].map((use) => use.node)
+}

@@ -1,0 +1,124 @@
+import { cloneModel } from '../ir/clone.ts'
+import { graphsWithin, type Model } from '../ir/model.ts'
+import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
+import { applyRules } from '../rewrite/driver.ts'
+import { openJournal, type JournalOptions } from '../rewrite/journal.ts'
+import { losslessRules } from '../rewrite/rules/index.ts'
+import type { Rule } from '../rewrite/rule.ts'
+import { definePass, type Note, type PassContext, type PassOptions } from './pass.ts'
+import { foldConstants } from './simplify/fold-constants.ts'
+import { liftConstants, unlistInitializers } from './simplify/lift-constants.ts'
+import { prepareProof } from './simplify/prove.ts'
+import { keepProven, type Attempt, type RolledBack } from './simplify/rollback.ts'
+
+type Options = PassOptions<'simplify'>
+
+/** Folding and rewriting feed each other; real models settle in two rounds. */
+const maxRounds = 8
+
+/** Lossless rewrites: the outputs stay as they were, by construction or by proof on sample inputs. */
+export const simplifyPass = definePass({
+  name: 'simplify',
+  stage: 'simplify',
+  version: 1,
+  async run(model, options, context) {
+    const rules = losslessRules.filter((rule) => !options.skip.includes(rule.name))
+    const replay = (journalOptions: JournalOptions) => rewriteCopy(model, rules, options, context, journalOptions)
+    const { attempt, rolledBack = [], note } = await proveAttempt(model, replay, options, context)
+    const modified = attempt.changes > 0
+    const notes = [...(note === undefined ? [] : [note]), ...describeAttempt(attempt, rolledBack, rules)]
+    return { model: modified ? attempt.model : model, modified, notes }
+  },
+})
+
+interface SimplifyAttempt extends Attempt {
+  readonly changes: number
+  readonly deadNodes: number
+  readonly unusedInitializers: number
+}
+
+interface Outcome {
+  readonly attempt: SimplifyAttempt
+  readonly rolledBack?: readonly RolledBack[]
+  readonly note?: Note
+}
+
+async function rewriteCopy(
+  original: Model,
+  rules: readonly Rule[],
+  options: Options,
+  context: PassContext,
+  journalOptions: JournalOptions,
+): Promise<SimplifyAttempt> {
+  const model = cloneModel(original)
+  const journal = openJournal(journalOptions)
+  const unlisted = unlistInitializers(model) ? 1 : 0
+  liftConstants(model, journal)
+  const budget = { bytes: options.maxGrowthBytes }
+  for (let round = 0; round < maxRounds; round += 1) {
+    context.signal.throwIfAborted()
+    const folded = await foldConstants(context, model, journal, budget)
+    if (folded + applyRules(model, rules, journal) === 0) break
+  }
+  const deadNodes = removeDeadNodes(model.graph).length
+  const unusedInitializers = removeUnusedInitializers(model).length
+  const changes = unlisted + journal.applied.length + deadNodes + unusedInitializers
+  return { model, journal, changes, deadNodes, unusedInitializers }
+}
+
+async function proveAttempt(
+  model: Model,
+  replay: (options: JournalOptions) => Promise<SimplifyAttempt>,
+  options: Options,
+  context: PassContext,
+): Promise<Outcome> {
+  const first = await replay({})
+  if (!options.prove || first.journal.applied.every((rewrite) => rewrite.exact)) return { attempt: first }
+  const proof = await prepareProof(context, model, context.calibration)
+  if ('reason' in proof) {
+    const reason = `rewrites that need proof were left out: ${proof.reason}`
+    return { attempt: await replay({ limit: 0 }), note: { action: 'skipped', reason } }
+  }
+  const { attempt, rolledBack } = await keepProven(replay, proof, first)
+  const kept = attempt.journal.applied.filter((rewrite) => !rewrite.exact).length
+  const inputs = context.calibration === undefined ? 'generated inputs' : 'dataset samples'
+  const reason = `${kept} rewrites proven on ${proof.sets} sets of ${inputs}`
+  return { attempt, rolledBack, note: { action: 'info', reason } }
+}
+
+function describeAttempt(attempt: SimplifyAttempt, back: readonly RolledBack[], rules: readonly Rule[]): Note[] {
+  const titles = new Map(rules.map((rule) => [rule.name, rule.title]))
+  const done = attempt.journal.applied.filter((rewrite) => rewrite.rule !== 'lift-constant')
+  return [
+    ...describeTotals(attempt),
+    ...done.map(({ at, op, rule }): Note => ({ node: at, op, action: 'done', reason: titles.get(rule) ?? 'computed' })),
+    ...back.map(({ rewrite: { at, op, rule }, reason }): Note => {
+      return { node: at, op, action: 'rolled_back', reason: `${titles.get(rule) ?? rule}: ${reason}` }
+    }),
+    ...describeRefusals(attempt),
+  ]
+}
+
+function describeTotals({ journal, deadNodes, unusedInitializers }: SimplifyAttempt): Note[] {
+  const lifted = journal.applied.filter((rewrite) => rewrite.rule === 'lift-constant').length
+  const totals = [
+    [lifted, 'Constant nodes became initializers'],
+    [deadNodes, 'nodes that no output needs removed'],
+    [unusedInitializers, 'unused initializers removed'],
+  ] as const
+  return totals.flatMap(([count, what]) =>
+    count === 0 ? [] : [{ action: 'info', reason: `${count} ${what}` } as const],
+  )
+}
+
+/** Refusals at nodes that are still there: others have been rewritten since. */
+function describeRefusals({ journal, model }: SimplifyAttempt): Note[] {
+  const present = new Set<string>()
+  for (const graph of graphsWithin(model.graph)) {
+    for (const node of graph.nodes) for (const output of node.outputs) present.add(output.name)
+  }
+  const refused = [...journal.refused.values()].filter(({ rewrite }) => present.has(rewrite.at))
+  return refused.map(({ rewrite: { at, op, rule }, reason }): Note => {
+    return { node: at, op, action: 'skipped', reason: `${rule}: ${reason}` }
+  })
+}

@@ -1,0 +1,60 @@
+import { getFloat, getFloats, getAttribute, getTensor } from '../../ir/attribute.ts'
+import type { Graph, Node } from '../../ir/graph.ts'
+import { graphsWithin, type Model } from '../../ir/model.ts'
+import { tensorOf, type Tensor } from '../../ir/tensor.ts'
+import { openJournal, type Journal } from '../../rewrite/journal.ts'
+
+/** The tensor of a Constant node, whichever of its attributes holds it; undefined for sparse ones. */
+function constantTensor(node: Node): Tensor | undefined {
+  const tensor = getTensor(node, 'value')
+  if (tensor !== undefined) return tensor
+  const [float, floats] = [getFloat(node, 'value_float'), getFloats(node, 'value_floats')]
+  const [int, ints] = [getAttribute(node, 'value_int', 'int'), getAttribute(node, 'value_ints', 'ints')]
+  const [text, texts] = [getAttribute(node, 'value_string', 'string'), getAttribute(node, 'value_strings', 'strings')]
+  if (float !== undefined) return tensorOf('float32', [], Float32Array.of(float))
+  if (floats !== undefined) return tensorOf('float32', [floats.length], Float32Array.from(floats))
+  if (int !== undefined) return tensorOf('int64', [], BigInt64Array.of(int))
+  if (ints !== undefined) return tensorOf('int64', [ints.length], BigInt64Array.from(ints))
+  if (text !== undefined) return { dtype: 'string', dims: [], strings: [text] }
+  return texts === undefined ? undefined : { dtype: 'string', dims: [texts.length], strings: texts }
+}
+
+/**
+ * Makes initializers of Constant nodes, keeping the names. Quantizers look for weights among the initializers only, so
+ * every pass that reads weights does this first. A constant that is a graph output stays.
+ */
+export function liftConstants(model: Model, journal: Journal = openJournal()): void {
+  for (const graph of graphsWithin(model.graph)) {
+    for (const node of graph.nodes) {
+      if (node.opType === 'Constant' && node.domain === '') liftConstant(graph, node, journal)
+    }
+  }
+}
+
+function liftConstant(graph: Graph, node: Node, journal: Journal): void {
+  const [output] = node.outputs
+  if (output === undefined) return
+  const rewrite = { rule: 'lift-constant', at: output.name, op: 'Constant', exact: true }
+  const tensor = constantTensor(node)
+  if (tensor === undefined) return journal.refuse(rewrite, 'it is sparse')
+  if (output.isGraphOutput) return journal.refuse(rewrite, 'it is a graph output')
+  if (!journal.admit(rewrite)) return
+  const { name } = output
+  const value = graph.addInitializer(graph.freshName(name), tensor)
+  graph.replaceAllUses(output, value)
+  graph.removeNode(node)
+  graph.renameValue(value, name)
+}
+
+/**
+ * Before IR version 4 every initializer had to be listed as an input, and none could be overridden. Takes them off
+ * the list and raises the version to the first one that allows that.
+ * @returns whether there were any
+ */
+export function unlistInitializers(model: Model): boolean {
+  if (model.irVersion >= 4) return false
+  const listed = model.graph.inputs.filter((input) => input.initializer !== undefined)
+  for (const input of listed) model.graph.removeInput(input)
+  if (listed.length > 0) model.irVersion = 4
+  return listed.length > 0
+}

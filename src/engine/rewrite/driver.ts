@@ -1,0 +1,69 @@
+import type { Graph, Node } from '../ir/graph.ts'
+import { graphsWithin, type Model } from '../ir/model.ts'
+import { readConstants, type ConstantReader } from './constants.ts'
+import { removeDead } from './dead.ts'
+import type { Journal } from './journal.ts'
+import { matchAt, type Match } from './pattern.ts'
+import { buildBefore, type Rule, type RuleScope } from './rule.ts'
+
+/** Rounds over the whole model; a set of rules that still finds work after so many is undoing its own results. */
+const maxRounds = 20
+
+/**
+ * Applies rules to the main graph and its subgraphs until none applies (at most 20 rounds). Every change goes through
+ * the journal, which may refuse it. Bodies of model functions are left alone.
+ * @returns how many changes were made
+ */
+export function applyRules(model: Model, rules: readonly Rule[], journal: Journal): number {
+  const byRoot = Map.groupBy(
+    rules.flatMap((rule) => rule.variants.map((pattern) => ({ rule, pattern }))),
+    ({ pattern }) => pattern.opType,
+  )
+  const scope: RuleScope = { opset: model.opsetImports.get('') ?? 0 }
+  let total = 0
+  for (let round = 0; round < maxRounds; round += 1) {
+    const state: DriverState = { byRoot, scope, journal, constants: readConstants(model) }
+    const changes = [...graphsWithin(model.graph)].reduce((count, graph) => count + visitGraph(graph, state), 0)
+    if (changes === 0) break
+    total += changes
+  }
+  return total
+}
+
+interface DriverState {
+  readonly byRoot: ReadonlyMap<string, readonly { rule: Rule; pattern: Rule['variants'][number] }[]>
+  readonly scope: RuleScope
+  readonly journal: Journal
+  readonly constants: ConstantReader
+}
+
+function visitGraph(graph: Graph, state: DriverState): number {
+  let changes = 0
+  for (const node of graph.nodes) if (visitNode(graph, node, state)) changes += 1
+  return changes
+}
+
+function visitNode(graph: Graph, node: Node, state: DriverState): boolean {
+  for (const { rule, pattern } of state.byRoot.get(node.opType) ?? []) {
+    const match = matchAt(pattern, node, state.constants)
+    if (match !== undefined && applyRule(graph, rule, match, state)) return true
+  }
+  return false
+}
+
+function applyRule(graph: Graph, rule: Rule, match: Match, { scope, journal }: DriverState): boolean {
+  const [output] = match.root.outputs
+  // A root whose result nothing reads would be rewritten for nothing, and again in every round.
+  if (output === undefined || (output.uses.size === 0 && !output.isGraphOutput)) return false
+  const rewrite = { rule: rule.name, at: output.name, op: match.root.opType, exact: rule.exact }
+  const verdict = rule.when(match, scope)
+  if (verdict !== true) {
+    journal.refuse(rewrite, verdict)
+    return false
+  }
+  if (!journal.admit(rewrite)) return false
+  const replacement = rule.replace(buildBefore(match.root, graph), match)
+  graph.replaceAllUses(output, replacement)
+  removeDead(match.root)
+  return true
+}

@@ -1,0 +1,67 @@
+import type { Attribute } from '../ir/attribute.ts'
+import type { Graph, Node, Value } from '../ir/graph.ts'
+import type { Tensor } from '../ir/tensor.ts'
+import { commutedVariants, type Match, type OpPattern } from './pattern.ts'
+
+/** Builds what replaces a match, in front of its root. */
+export interface Builder {
+  readonly graph: Graph
+  /** First output of a new operator of ai.onnx. */
+  op(opType: string, inputs: readonly (Value | undefined)[], attributes?: Readonly<Record<string, Attribute>>): Value
+  constant(tensor: Tensor, hint: string): Value
+}
+
+/** What a rule may ask about the model around a match. */
+export interface RuleScope {
+  /** Version of ai.onnx. */
+  readonly opset: number
+}
+
+/** A rewrite: find the pattern, ask whether it applies here, build the replacement of the root's first output. */
+export interface Rule {
+  readonly name: string
+  /** What it does, in the words of a report. */
+  readonly title: string
+  /** Whether results stay the same bit for bit, so that no run is needed to prove it. */
+  readonly exact: boolean
+  readonly variants: readonly OpPattern[]
+  /** true, or why the rule does not apply. */
+  when(match: Match, scope: RuleScope): true | string
+  replace(build: Builder, match: Match): Value
+}
+
+interface RuleInit {
+  readonly name: string
+  readonly title: string
+  readonly exact?: boolean
+  readonly match: OpPattern | readonly OpPattern[]
+  readonly when?: Rule['when']
+  readonly replace: Rule['replace']
+}
+
+/** A rule from its parts; the commuted forms of its patterns are derived. */
+export function defineRule(init: RuleInit): Rule {
+  const patterns = 'kind' in init.match ? [init.match] : init.match
+  return {
+    name: init.name,
+    title: init.title,
+    exact: init.exact ?? false,
+    variants: patterns.flatMap(commutedVariants),
+    when: init.when ?? (() => true),
+    replace: init.replace,
+  }
+}
+
+/** A builder that inserts before `root` and names new values after the root's output, so that names stay stable. */
+export function buildBefore(root: Node, graph: Graph): Builder {
+  const hint = root.outputs[0]?.name ?? root.opType
+  return {
+    graph,
+    op: (opType, inputs, attributes = {}) => {
+      const name = graph.freshName(`${hint}/${opType}`)
+      const outputs = [graph.freshName(`${name}_out`)]
+      return graph.insertBefore(root, { opType, name, inputs, outputs, attributes }).outputs[0] as Value
+    },
+    constant: (tensor, suffix) => graph.addInitializer(graph.freshName(`${hint}/${suffix}`), tensor),
+  }
+}

@@ -1,0 +1,128 @@
+import { attribute, getInt, getInts } from '../../ir/attribute.ts'
+import { dtypeOfNumber } from '../../ir/dtype.ts'
+import type { Value } from '../../ir/graph.ts'
+import type { Tensor } from '../../ir/tensor.ts'
+import { numbersOf, scalarOf } from '../constants.ts'
+import { any, constant, op, opWhere, type Match, type OpPattern } from '../pattern.ts'
+import { defineRule, type Rule } from '../rule.ts'
+
+const x = any('x')
+
+/** A rule that lets the readers of the root read `x` instead. */
+function bypass(
+  name: string,
+  title: string,
+  match: OpPattern | OpPattern[],
+  when?: (match: Match) => true | string,
+): Rule {
+  return defineRule({
+    name,
+    title,
+    exact: true,
+    match,
+    when: (found) => (canBypass(found) ? (when?.(found) ?? true) : 'it gives a graph output its name'),
+    replace: (_build, { values }) => values['x'] as Value,
+  })
+}
+
+/** A graph output needs a node of its own graph that gives it, and no second output may want the same value. */
+function canBypass({ root, values }: Match): boolean {
+  if (root.outputs[0]?.isGraphOutput !== true) return true
+  const source = values['x'] as Value
+  return source.producer?.graph === root.graph && source.producer !== undefined && !source.isGraphOutput
+}
+
+function castsToSame({ root, values }: Match): true | string {
+  const from = values['x']?.type?.dtype
+  if (from === undefined) return 'the type of its input is not known'
+  return dtypeOfNumber(getInt(root, 'to', 0)) === from ? true : `it casts ${from} to another type`
+}
+
+function isInferenceDropout({ root, constants }: Match): true | string {
+  const mask = root.outputs[1]
+  if (mask !== undefined && (mask.uses.size > 0 || mask.isGraphOutput)) return 'its mask is used'
+  const training = root.inputs[2]
+  if (training === undefined) return true
+  const flag = constants(training)
+  return flag !== undefined && scalarOf(flag) === 0 ? true : 'it may be in training mode'
+}
+
+function keepsShape({ root, values, constants }: Match): true | string {
+  const dims = values['x']?.type?.dims
+  const shape = constants(root.inputs[1])
+  if (dims == null || shape === undefined || !dims.every((dim) => typeof dim === 'number'))
+    return 'a shape is not known'
+  const target = numbersOf(shape) ?? []
+  const same = target.length === dims.length && dims.every((dim, index) => dim === target[index])
+  return same ? true : 'it changes the shape'
+}
+
+function neutral(value: number) {
+  return constant((tensor) => scalarOf(tensor) === value, 'c')
+}
+
+/** A one-element constant of higher rank than the other operand would raise the rank of the result. */
+function keepsRank({ values, constants }: Match): true | string {
+  const rank = (constants(values['c']) as Tensor).dims.length
+  const known = values['x']?.type?.dims?.length
+  if (rank === 0 || (known !== undefined && known >= rank)) return true
+  return known === undefined ? 'the rank of its operand is not known' : 'it raises the rank'
+}
+
+const permOf = (node: Match['root']) => getInts(node, 'perm')
+const transpose = (input: OpPattern | typeof x) => opWhere('Transpose', [input], (node) => permOf(node) !== undefined)
+
+/** The second Transpose after the first, as one: out[i] = first[second[i]]. */
+const mergeTransposes = defineRule({
+  name: 'merge-transposes',
+  title: 'two Transposes in a row become one',
+  exact: true,
+  match: transpose(transpose(x)),
+  replace: (build, { values, nodes: [outer, inner] }) => {
+    const first = (inner && permOf(inner)) ?? []
+    const second = (outer && permOf(outer)) ?? []
+    const perm = second.map((axis) => first[axis] ?? axis)
+    return build.op('Transpose', [values['x']], { perm: attribute.ints(perm) })
+  },
+})
+
+/** A shape without 0 does not look at the dims of its input, so an earlier Reshape can't matter. */
+const mergeReshapes = defineRule({
+  name: 'merge-reshapes',
+  title: 'of two Reshapes in a row the last counts',
+  exact: true,
+  match: opWhere('Reshape', [opWhere('Reshape', [x]), constant((shape) => !numbersOf(shape)?.includes(0), 's')]),
+  replace: (build, { values }) => build.op('Reshape', [values['x'], values['s']]),
+})
+
+/** Operators that pass their input on. */
+export const identityRules: readonly Rule[] = [
+  bypass('remove-identity', 'Identity removed', op('Identity', x)),
+  bypass('remove-dropout', 'Dropout does nothing in inference', opWhere('Dropout', [x]), isInferenceDropout),
+  bypass('remove-cast', 'Cast to the type it has removed', op('Cast', x), castsToSame),
+  bypass(
+    'remove-transpose',
+    'Transpose that keeps the order removed',
+    opWhere('Transpose', [x], (node) => permOf(node)?.every((axis, index) => axis === index) ?? false),
+  ),
+  bypass('remove-reshape', 'Reshape to the shape it has removed', opWhere('Reshape', [x, constant()]), keepsShape),
+  bypass(
+    'remove-single',
+    'operator over a list of one removed',
+    ['Concat', 'Sum', 'Max', 'Min', 'Mean'].map((opType) => op(opType, x)),
+  ),
+  bypass(
+    'remove-neutral',
+    'adding 0 or multiplying by 1 removed',
+    [
+      op('Add', x, neutral(0)),
+      op('Mul', x, neutral(1)),
+      op('Sub', x, neutral(0)),
+      op('Div', x, neutral(1)),
+      op('Pow', x, neutral(1)),
+    ],
+    keepsRank,
+  ),
+  mergeTransposes,
+  mergeReshapes,
+]
