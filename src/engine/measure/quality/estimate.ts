@@ -8,6 +8,11 @@ export type SampleStatistic = (weights?: Uint32Array) => number
 const maxDraws = 1e8
 const minResamples = 200
 
+/**
+ * What an error counts at most: NaN and infinities become this, and so stay numbers in JSON, in sums and in squares.
+ */
+export const worstError = 1e30
+
 /** The mean of a value a sample. */
 export function weightedMean(values: ArrayLike<number>): SampleStatistic {
   return (weights) => {

@@ -1,6 +1,6 @@
 import { HastenError } from '../../../errors.ts'
 import { elementCount, type NumericTensor, type Tensor } from '../../ir/tensor.ts'
-import { estimateInterval, weightedMean, type SampleStatistic } from './estimate.ts'
+import { estimateInterval, weightedMean, worstError, type SampleStatistic } from './estimate.ts'
 import { macroF1, type Predictions } from './f1.ts'
 import { isFloat, isInteger, numbersOf } from './numbers.ts'
 import type { LabelMetric, QualityMetric, QualityTask } from './report.ts'
@@ -126,8 +126,7 @@ function meanErrors(
     for (let index = sample * size; index < (sample + 1) * size; index += 1) {
       sum += cost((values[index] ?? Number.NaN) - (wanted[index] ?? Number.NaN))
     }
-    // JSON has no infinity, and a mean over it none either.
-    return Number.isFinite(sum) ? sum / size : Number.MAX_VALUE
+    return sum / size < worstError ? sum / size : worstError
   })
 }
 

@@ -1,5 +1,5 @@
 import type { NumericTensor, StringTensor, Tensor } from '../../ir/tensor.ts'
-import { estimateInterval, weightedMean, type SampleStatistic } from './estimate.ts'
+import { estimateInterval, weightedMean, worstError, type SampleStatistic } from './estimate.ts'
 import { isFloat, numbersOf } from './numbers.ts'
 import type { PairMetric, QualityMetric } from './report.ts'
 import { argmax, detectScores, divergence, type Row, type ScoreKind } from './scores.ts'
@@ -15,9 +15,6 @@ export interface PairTally {
  * in JSON.
  */
 export const maxSqnr = 200
-
-/** What a difference counts that isn't a number: one side is NaN or infinite and the other is not the same. */
-const worstDifference = Number.MAX_VALUE
 
 /** An optimized probability of zero where the baseline is certain: -ln(1e-12). */
 const worstDivergence = 27.631
@@ -74,13 +71,13 @@ function hasSameShape(a: Tensor, b: Tensor): boolean {
 
 /** Outputs of different shapes (a detector that finds another number of boxes) agree in nothing. */
 function addMismatch(columns: Columns, baseline: Tensor, units: number): void {
-  columns.maxAbs = worstDifference
+  columns.maxAbs = worstError
   for (let unit = 0; unit < units; unit += 1) {
     columns.agreement.push(0)
     if (!isFloat(baseline)) continue
     columns.cosine.push(0)
     columns.signal.push(0)
-    columns.error.push(worstDifference)
+    columns.error.push(worstError)
   }
 }
 
@@ -135,7 +132,7 @@ function addFloats(columns: Columns, [a, b]: Pair, units: number): void {
 function differenceOf(x: number, y: number): number {
   if (Object.is(x, y)) return 0
   const difference = Math.abs(x - y)
-  return Number.isFinite(difference) ? difference : worstDifference
+  return difference < worstError ? difference : worstError
 }
 
 function cosineOf(dot: number, normA: number, normB: number): number {
