@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { tensorOf, type Tensor } from '../../../../src/engine/ir/tensor.ts'
+import { stringTensor, tensorOf, type Tensor } from '../../../../src/engine/ir/tensor.ts'
 import { macroF1 } from '../../../../src/engine/measure/quality/f1.ts'
 import { createLabelTally } from '../../../../src/engine/measure/quality/labels.ts'
 
@@ -123,7 +123,7 @@ describe('the choice of the output', () => {
       /float32 \[samples, 5\] fit no output/,
     ],
     ['integer labels a pixel', tensorOf('int64', [2, 2], new BigInt64Array(4)), /int64 \[samples, 2\] fit no output/],
-    ['labels that are no numbers', { dtype: 'string', dims: [2], strings: [] }, /features float32 \[2, 3, 4\]; logits/],
+    ['labels that are no numbers', stringTensor([2], ['a', 'b']), /features float32 \[2, 3, 4\]; logits/],
   ])('fails for %s', (_, labels, text) => {
     expect(() => createLabelTally(labels, outputs, 2)).toThrow(text)
   })
