@@ -1,3 +1,5 @@
+import { HastenError } from '../../errors.ts'
+
 /** Bounds how many tasks are in flight. The rest wait in order of arrival; one that stops waiting holds no place. */
 export interface RunLimit {
   /** Runs `task` when a place is free. An abort while waiting rejects with the signal's reason. */
@@ -6,8 +8,12 @@ export interface RunLimit {
   readonly waiting: number
 }
 
-/** @param max tasks in flight at once, from 1 */
+/**
+ * @param max tasks in flight at once, from 1
+ * @throws HastenError `config_invalid` for a limit that would let nothing begin
+ */
 export function limitRuns(max: number): RunLimit {
+  if (!(max >= 1)) throw new HastenError('config_invalid', `runs in flight must be at least 1, got ${max}`)
   const queue = new Set<() => void>()
   let active = 0
 

@@ -34,7 +34,7 @@ export const providerSchemas = {
   tensorrt: Type.Object({ name: Type.Literal('tensorrt'), options: Type.Optional(tensorrtOptions) }, closed),
 }
 
-export const providerSchema = Type.Union([providerSchemas.cpu, providerSchemas.cuda, providerSchemas.tensorrt])
+const providerSchema = Type.Union([providerSchemas.cpu, providerSchemas.cuda, providerSchemas.tensorrt])
 
 /**
  * Everything that may reach a session of ONNX Runtime. Closed: an unknown key is an error, and nothing here is a

@@ -84,3 +84,7 @@ test('an abort takes a waiting task out at once, without it ever beginning', asy
   await expect(limit.run(task('never'), AbortSignal.abort(new Error('too late')))).rejects.toThrow('too late')
   expect(limit.active).toBe(0)
 })
+
+test.each([0, -1, Number.NaN])('a limit of %d is refused: nothing would ever begin', (max) => {
+  expect(() => limitRuns(max)).toThrow(expect.objectContaining({ code: 'config_invalid' }))
+})

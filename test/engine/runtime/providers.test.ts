@@ -12,7 +12,12 @@ test('the CPU provider is always there, last unless it is asked for earlier', ()
     'CUDAExecutionProvider',
     'CPUExecutionProvider',
   ])
-  expect(listProviders([{ name: 'cpu' }, { name: 'cuda' }])[0]).toBe('CPUExecutionProvider')
+  // Whatever comes after the CPU gets no node.
+  expect(listProviders([{ name: 'cpu' }, { name: 'cuda' }])).toEqual(['CPUExecutionProvider'])
+  expect(listProviders([{ name: 'cuda' }, { name: 'cpu' }, { name: 'tensorrt' }])).toEqual([
+    'CUDAExecutionProvider',
+    'CPUExecutionProvider',
+  ])
 })
 
 test('nodes on the CPU are fallbacks only when another provider was asked for', () => {

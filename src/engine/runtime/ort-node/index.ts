@@ -17,8 +17,9 @@ import { mapSessionOptions } from './session-options.ts'
  *
  * What it cannot do: load and run block the event loop, so runs are serial; an abort or a deadline does not end a
  * run, it is noticed when the run has ended, which then rejects; free dimensions and most provider options are
- * refused, as the binding ignores them; an input of rank 0 takes any rank; bfloat16, float8 and 4-bit tensors and strings with a NUL byte or of invalid
- * UTF-8 are refused; `runBorrowed` copies; memory grows a little with each load and release.
+ * refused, as the binding ignores them; an input of rank 0 takes any rank; bfloat16, float8 and 4-bit tensors and
+ * strings with a NUL byte or of invalid UTF-8 are refused; `runBorrowed` copies; nodes are not counted by provider;
+ * memory grows a little with each load and release.
  */
 export function createOrtNodeRuntime(): Runtime {
   // The binding makes its one environment at the first load, and its log would repeat what errors say.

@@ -1,6 +1,7 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import { HastenError } from '../../../errors.ts'
 import type { SessionOptions } from '../options.ts'
+import { selectGpuProviders } from '../providers.ts'
 
 type BindingOptions = InferenceSession.SessionOptions
 type Fragment = Omit<BindingOptions, 'extra'> & { readonly config?: Readonly<Record<string, string>> }
@@ -26,12 +27,11 @@ const mappers: Mappers = {
   },
   logSeverity: (value) => ({ logSeverityLevel: value as 0 | 1 | 2 | 3 | 4 }),
   providers: (choices) => ({
-    executionProviders: choices.map((choice) => {
-      if (choice.name === 'cpu') return { name: 'cpu' }
-      const { device_id: deviceId, ...others } = choice.options ?? {}
+    executionProviders: selectGpuProviders(choices).map(({ name, options = {} }) => {
+      const { device_id: deviceId, ...others } = options
       const [key] = Object.keys(others)
-      if (key !== undefined) throw unsupported(`providers/${choice.name}/${key}`)
-      return { name: choice.name, ...(deviceId === undefined ? {} : { deviceId }) }
+      if (key !== undefined) throw unsupported(`providers/${name}/${key}`)
+      return deviceId === undefined ? { name } : { name, deviceId }
     }),
   }),
 }

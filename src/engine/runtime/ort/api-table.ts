@@ -4,7 +4,7 @@
  * `ptr` a native pointer, `buf` JS memory that native code reads or writes during the call, `out` JS memory that
  * receives one pointer or integer, `str` a NUL-terminated UTF-8 string, `path` a path in the platform's encoding.
  */
-export interface ArgumentTypes {
+interface ArgumentTypes {
   ptr: bigint | null
   buf: ArrayBufferView | bigint | null
   out: BigUint64Array

@@ -1,6 +1,6 @@
 import { HastenError } from '../../../errors.ts'
 import type { ProviderChoice } from '../options.ts'
-import { providerNames } from '../providers.ts'
+import { providerNames, selectGpuProviders } from '../providers.ts'
 import { translateLoadError } from '../translate-error.ts'
 import { createSlots, type OrtApi } from './api.ts'
 import { decodeStrings, encodeStrings } from './native-strings.ts'
@@ -64,8 +64,8 @@ function readProviders(api: OrtApi): string[] {
  * @throws HastenError `device_unavailable` when a provider can't be loaded or its device is absent.
  */
 export function appendProviders(api: OrtApi, options: bigint, choices: readonly ProviderChoice[]): void {
-  for (const choice of choices) {
-    if (choice.name !== 'cpu') appendProvider(api, options, choice.name, choice.options ?? {})
+  for (const { name, options: values } of selectGpuProviders(choices)) {
+    appendProvider(api, options, name, values ?? {})
   }
 }
 

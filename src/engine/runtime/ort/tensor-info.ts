@@ -1,7 +1,7 @@
 import { HastenError } from '../../../errors.ts'
-import { dtypeOfNumber, type DType } from '../../ir/dtype.ts'
 import type { TensorInfo } from '../port.ts'
 import { createSlots, type OrtApi } from './api.ts'
+import { dtypeOfElement, type RunnableDType } from './element-types.ts'
 import { decodeString } from './native-strings.ts'
 
 const directions = {
@@ -48,10 +48,10 @@ function readTypeInfo(api: OrtApi, type: bigint, what: string): Omit<TensorInfo,
 }
 
 /** @throws HastenError `model_load_failed` for a dtype that this version does not know. */
-export function readDType(api: OrtApi, info: bigint, what: string): DType {
+export function readDType(api: OrtApi, info: bigint, what: string): RunnableDType {
   // The C enum has 32 bits; the slot's upper half stays zero.
   const number = Number(api.get('GetTensorElementType', info))
-  const dtype = dtypeOfNumber(number)
+  const dtype = dtypeOfElement(number)
   if (dtype !== undefined) return dtype
   throw new HastenError('model_load_failed', `${what} has element type ${number}, which is not supported`)
 }

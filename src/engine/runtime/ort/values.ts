@@ -1,8 +1,9 @@
 import koffi from 'koffi'
 import { HastenError } from '../../../errors.ts'
-import { byteLength, dtypeTable, type DType } from '../../ir/dtype.ts'
+import { byteLength, dtypeTable } from '../../ir/dtype.ts'
 import { elementCount, type NumericTensor, type StringTensor, type Tensor } from '../../ir/tensor.ts'
 import { createSlots, type OrtApi } from './api.ts'
+import { elementTypes, isRunnable } from './element-types.ts'
 import { readDims, readDType } from './tensor-info.ts'
 
 /** A native value and the JS memory it points into, which must stay referenced until the value is released. */
@@ -12,46 +13,18 @@ export interface NativeInput {
 }
 
 /**
- * Element types that may cross into the runtime. Beyond 22 the runtime's numbers are not those of ONNX; complex and
- * the float8 types have no kernels worth offering as inputs.
- */
-const runnableDTypes: ReadonlySet<DType> = new Set<DType>([
-  'float32',
-  'float64',
-  'float16',
-  'bfloat16',
-  'int8',
-  'int16',
-  'int32',
-  'int64',
-  'uint8',
-  'uint16',
-  'uint32',
-  'uint64',
-  'bool',
-  'string',
-  'int4',
-  'uint4',
-  'float8e4m3fn',
-  'float8e4m3fnuz',
-  'float8e5m2',
-  'float8e5m2fnuz',
-])
-
-/**
  * Wraps a tensor as a native value: numbers without a copy where alignment allows, strings copied.
  * @param memoryInfo the CPU's OrtMemoryInfo
  */
 export function createValue(api: OrtApi, memoryInfo: bigint, tensor: Tensor): NativeInput {
-  if (!runnableDTypes.has(tensor.dtype)) {
-    throw new HastenError('input_dtype', `the runtime takes no ${tensor.dtype} tensors`)
-  }
+  const { dtype } = tensor
+  if (!isRunnable(dtype)) throw new HastenError('input_dtype', `the runtime takes no ${dtype} tensors`)
   const dims = BigInt64Array.from(tensor.dims, BigInt)
   if (tensor.dtype === 'string') {
     return { value: createStringValue(api, tensor, dims), memory: undefined }
   }
   const memory = alignBytes(tensor)
-  const args = [memory, memory.byteLength, dims, dims.length, dtypeTable[tensor.dtype].onnx] as const
+  const args = [memory, memory.byteLength, dims, dims.length, elementTypes[dtype]] as const
   return { value: api.get('CreateTensorWithDataAsOrtValue', memoryInfo, ...args), memory }
 }
 
@@ -63,7 +36,7 @@ function alignBytes({ dtype, bytes }: NumericTensor): Uint8Array {
 
 function createStringValue(api: OrtApi, { strings }: StringTensor, dims: BigInt64Array): bigint {
   const allocator = api.get('GetAllocatorWithDefaultOptions')
-  const value = api.get('CreateTensorAsOrtValue', allocator, dims, dims.length, dtypeTable.string.onnx)
+  const value = api.get('CreateTensorAsOrtValue', allocator, dims, dims.length, elementTypes.string)
   try {
     for (const [index, bytes] of strings.entries()) {
       // Unlike FillStringTensor this takes a length, so a NUL byte ends nothing.

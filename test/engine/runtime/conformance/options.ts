@@ -7,6 +7,7 @@ import { floats, numbersOf, pairModel } from './models.ts'
 const accepted: SessionOptions[] = [
   {},
   { providers: [{ name: 'cpu' }] },
+  { providers: [{ name: 'cpu' }, { name: 'cuda' }] },
   { intraOpThreads: 0 },
   { intraOpThreads: 2, interOpThreads: 1 },
   { optimizationLevel: 'disabled' },

@@ -8,7 +8,7 @@ import { floats, numbersOf, pairModel } from './models.ts'
 
 const feeds = { a: floats([1, 2], 1, 2), b: floats([1, 2], 10, 20) }
 
-export function checkOutputs({ runtime, can }: Subject): void {
+export function checkOutputs({ runtime, create, can }: Subject): void {
   let session: Session
   beforeAll(async () => {
     session = await runtime().createSession({ bytes: pairModel })
@@ -51,6 +51,15 @@ export function checkOutputs({ runtime, can }: Subject): void {
     borrowed.release()
     const { sum } = borrowed.outputs
     if (can.borrows && sum?.dtype === 'float32') expect(sum.bytes.byteLength).toBe(0)
+  })
+
+  test('borrowed outputs are readable after their runtime was closed', async () => {
+    const other = create()
+    const session = await other.createSession({ bytes: pairModel })
+    const borrowed = await session.runBorrowed(feeds)
+    await other.close()
+    expect(numbersOf(borrowed.outputs.product)).toEqual([10, 40])
+    borrowed.release()
   })
 
   test('an output of strings beside one of numbers, borrowed', async () => {

@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
-import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 import { expect, test } from 'vitest'
 
-const child = path.join(import.meta.dirname, 'in-flight-child.ts')
+const child = fileURLToPath(new URL('in-flight-child.ts', import.meta.url))
 
 /** The child runs in a process of its own: libuv's pool has its size from the start. */
 function runChild(ending: string) {
