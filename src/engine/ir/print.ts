@@ -80,9 +80,11 @@ function printAttribute(value: Attribute): string {
   }
 }
 
-// Weights are float32: nine digits say which.
+/** The shortest decimal that reads back as the same float32; as it is when it was never one. */
 function printNumber(value: number | bigint): string {
-  return typeof value === 'bigint' ? String(value) : String(Number(value.toPrecision(9)))
+  if (typeof value === 'bigint') return String(value)
+  const short = [6, 7, 8, 9].map((digits) => Number(value.toPrecision(digits)))
+  return String(short.find((candidate) => Math.fround(candidate) === value) ?? value)
 }
 
 function printBytes(bytes: Uint8Array): string {

@@ -189,7 +189,7 @@ function decodeFunction(proto: FunctionProto, external: ExternalReader): ModelFu
   connectNodes(proto.node, names, external)
   const known = new Set(proto.valueInfo.filter((info) => applyInfo(names.values.get(info.name), info, 'info')))
   for (const output of proto.output) graph.addOutput(resolve(names, output, `output of function '${proto.name}'`))
-  const rest = withoutFields(FunctionProtoSchema, proto, ['input', 'output', 'node', 'opsetImport'])
+  const rest = withoutFields(FunctionProtoSchema, proto, ['input', 'output', 'node'])
   rest.valueInfo = proto.valueInfo.filter((info) => !known.has(info))
   return {
     domain: proto.domain,
