@@ -45,7 +45,11 @@ export const settings = {
   servePort: integer('SERVE_PORT', 8081, 'Port of the data plane'),
   workerPort: integer('WORKER_PORT', 8082, 'Port of a worker for probes and metrics; 0 for none'),
   serveUrl: optionalText('SERVE_URL', undefined, 'Where the API forwards `/v2` to; `hasten start` sets it itself'),
-  publicServeUrl: optionalText('PUBLIC_SERVE_URL', undefined, 'Where clients reach this data plane, as deployments show it'),
+  publicServeUrl: optionalText(
+    'PUBLIC_SERVE_URL',
+    undefined,
+    'Where clients reach this data plane, as deployments show it',
+  ),
   auth: choice('AUTH', ['keys', 'none'], 'keys', '`keys`, or `none` on a loopback bind only'),
   databaseUrl: secret('DATABASE_URL', undefined, 'Postgres; an embedded one in the data directory when unset'),
   redisUrl: secret('REDIS_URL', undefined, 'Redis for the job queues; Postgres carries them when unset'),
@@ -71,6 +75,7 @@ export const settings = {
     undefined,
     'Predictions a data plane runs at once; its cores when unset',
   ),
+  measureBudgetMs: integer('MEASURE_BUDGET_MS', 15_000, 'Time a job spends on interleaved runs of both models'),
   webhookPrivate: flag('WEBHOOK_PRIVATE', false, 'Deliver webhooks to private and loopback addresses too'),
   apiUrl: optionalText('HASTEN_URL', undefined, 'Where `hasten run`, `deploy` and `doctor` find the API'),
   apiKey: secret('HASTEN_KEY', undefined, 'Key they send; else the one `hasten start` left in the data directory'),
@@ -109,6 +114,16 @@ export function childEnvironment(overrides: Environment): Environment {
   return { ...process.env, ...overrides }
 }
 
+// What a program may need to run at all, and to find CUDA; nothing that this product is configured with.
+const plainVariables = ['PATH', 'HOME', 'TMPDIR', 'TZ', 'LANG', 'LD_LIBRARY_PATH', 'NVIDIA_VISIBLE_DEVICES']
+
+/** The environment of a child that runs models of strangers: no secrets, no settings. */
+export function sandboxEnvironment(environment: Environment = process.env): Record<string, string> {
+  return Object.fromEntries(
+    plainVariables.flatMap((name) => (environment[name] === undefined ? [] : [[name, environment[name]]])),
+  )
+}
+
 /** `ENV=value` lines of a configuration; secrets are shown as set or not. */
 export function printConfig(config: Config): string[] {
   return Object.entries(settings).map(([name, setting]) => {
@@ -145,6 +160,7 @@ export function dataPaths(dataDir: string) {
     postgres: path.join(root, 'postgres'),
     cache: path.join(root, 'cache'),
     work: path.join(root, 'work'),
+    slots: path.join(root, 'slots'),
     hostId: path.join(root, 'host-id'),
     adminKey: path.join(root, 'admin-key'),
     databaseUrl: path.join(root, 'database-url'),
