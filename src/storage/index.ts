@@ -20,9 +20,10 @@ export {
   type NewVersion,
   type ReplicaRow,
   type ReplicaState,
-} from './repositories/deployments.ts'
+} from './repositories/deployments/types.ts'
 export type { HostRow, Hosts, NewHost } from './repositories/hosts.ts'
 export { idempotencyTtlMs, type Idempotency, type Reservation } from './repositories/idempotency.ts'
 export type { ClaimedDelivery, DeliveryRow, DeliveryState, WebhookRow, Webhooks } from './repositories/webhooks.ts'
 export type { StageCache, StageResult } from './repositories/stage-cache.ts'
+export { openStorage } from './open.ts'
 export { migrate } from './migrate.ts'

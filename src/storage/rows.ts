@@ -14,6 +14,12 @@ export interface Page<Row> {
   readonly nextCursor: string | null
 }
 
+/** A row without the columns that callers don't see. */
+export function omit<Row extends object, Key extends keyof Row>(row: Row, ...keys: readonly Key[]): Omit<Row, Key> {
+  const hidden = new Set<PropertyKey>(keys)
+  return Object.fromEntries(Object.entries(row).filter(([key]) => !hidden.has(key))) as Omit<Row, Key>
+}
+
 /** A named file of an owner: `name` is a plain file name or relative path, the content lies in the artifact store. */
 export interface FileRef {
   readonly name: string

@@ -1,7 +1,7 @@
 import type { Logger } from '../telemetry.ts'
 import type { ArtifactStore } from './artifacts/port.ts'
 import type { Datasets } from './repositories/datasets.ts'
-import type { Deployments } from './repositories/deployments.ts'
+import type { Deployments } from './repositories/deployments/types.ts'
 import type { Events } from './repositories/events.ts'
 import type { Hosts } from './repositories/hosts.ts'
 import type { Idempotency } from './repositories/idempotency.ts'
@@ -37,7 +37,7 @@ export interface Storage {
   readonly stageCache: StageCache
   readonly artifacts: ArtifactStore
   /** Resolves once listening. All channels share one connection, which comes back by itself. */
-  listen(channel: string, handler: NotifyHandler): Promise<() => Promise<void>>
+  readonly listen: (channel: string, handler: NotifyHandler) => Promise<() => void>
   notify(channel: string, payload: string): Promise<void>
   /** One round trip to the database, for readiness. */
   ping(): Promise<void>

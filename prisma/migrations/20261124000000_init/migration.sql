@@ -6,6 +6,7 @@ CREATE TABLE "blobs" (
     "id" TEXT NOT NULL,
     "sha256" TEXT,
     "size_bytes" BIGINT NOT NULL,
+    "chunk_bytes" INTEGER NOT NULL,
     "sealed_at" TIMESTAMPTZ(3),
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
     "touched_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,

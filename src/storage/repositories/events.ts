@@ -1,4 +1,7 @@
+import type { Database } from '../database.ts'
+import type { JobEvent } from '../generated/client.ts'
 import type { JsonObject } from '../rows.ts'
+import { appendEvent, lockOwned } from './jobs/change.ts'
 import type { Fence } from './jobs/types.ts'
 
 export type JobEventType =
@@ -30,4 +33,25 @@ export interface Events {
   ): Promise<readonly JobEventRow[]>
   /** Fenced; undefined when the attempt no longer owns the job. */
   append(fence: Fence, event: { type: 'job.metric' | 'job.log'; data: object }): Promise<JobEventRow | undefined>
+}
+
+export function createEvents({ prisma, transaction }: Database): Events {
+  return {
+    async list(project, jobId, { after = 0, limit }) {
+      const where = { project, jobId, seq: { gt: after } }
+      return (await prisma.jobEvent.findMany({ where, orderBy: { seq: 'asc' }, take: limit })).map(toEventRow)
+    },
+    append: (fence, event) =>
+      transaction(async (tx) => {
+        const locked = await lockOwned(tx, fence)
+        if (locked === undefined) return undefined
+        const { id: jobId } = locked.job
+        const seq = await appendEvent(tx, locked.job, event)
+        return toEventRow(await tx.jobEvent.findUniqueOrThrow({ where: { jobId_seq: { jobId, seq } } }))
+      }),
+  }
+}
+
+function toEventRow({ jobId, seq, type, data, createdAt }: JobEvent): JobEventRow {
+  return { jobId, seq, type: type as JobEventType, data: data as JsonObject, createdAt }
 }

@@ -1,3 +1,6 @@
+import type { Database } from '../database.ts'
+import type { Host, Prisma } from '../generated/client.ts'
+import { toJson } from '../json.ts'
 import type { JsonObject } from '../rows.ts'
 
 export interface HostRow {
@@ -37,4 +40,49 @@ export interface Hosts {
   remove(id: string): Promise<void>
   /** Hosts silent for so long are forgotten; returns how many. */
   prune(silentForMs: number): Promise<number>
+}
+
+const everyProject = '*'
+
+export function createHosts({ prisma }: Database): Hosts {
+  const visible = (project: string) => ({ project: { in: [project, everyProject] } })
+  return {
+    async register({ id, project = everyProject, name, inventory, queues, slots, labels = {} }) {
+      const known = { project, name, inventory: toJson(inventory), queues: [...queues], slots, labels: toJson(labels) }
+      const now = new Date()
+      const state = { draining: false, startedAt: now, heartbeatAt: now, currentJobs: [] }
+      const data = { ...known, ...state }
+      return toHostRow(await prisma.host.upsert({ where: { id }, create: { id, ...data }, update: data }))
+    },
+    async heartbeat(id, currentJobs) {
+      const data = { heartbeatAt: new Date(), currentJobs: [...currentJobs] }
+      const [host] = await prisma.host.updateManyAndReturn({ where: { id }, data, select: { draining: true } })
+      return host
+    },
+    async list(project, { liveWithinMs } = {}) {
+      const live = liveWithinMs === undefined ? {} : { heartbeatAt: { gte: new Date(Date.now() - liveWithinMs) } }
+      const where: Prisma.HostWhereInput = { ...visible(project), ...live }
+      return (await prisma.host.findMany({ where, orderBy: { id: 'asc' } })).map(toHostRow)
+    },
+    async find(project, id) {
+      const host = await prisma.host.findFirst({ where: { id, ...visible(project) } })
+      return host === null ? undefined : toHostRow(host)
+    },
+    async setDraining(project, id, draining) {
+      const where = { id, ...visible(project) }
+      const [host] = await prisma.host.updateManyAndReturn({ where, data: { draining } })
+      return host === undefined ? undefined : toHostRow(host)
+    },
+    async remove(id) {
+      await prisma.host.deleteMany({ where: { id } })
+    },
+    async prune(silentForMs) {
+      const where = { heartbeatAt: { lt: new Date(Date.now() - silentForMs) } }
+      return (await prisma.host.deleteMany({ where })).count
+    },
+  }
+}
+
+function toHostRow(host: Host): HostRow {
+  return { ...host, inventory: host.inventory as JsonObject, labels: host.labels as JsonObject }
 }

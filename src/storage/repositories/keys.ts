@@ -1,4 +1,9 @@
-import type { Page, Paging } from '../rows.ts'
+import { createHash, randomBytes } from 'node:crypto'
+import type { Database } from '../database.ts'
+import type { ApiKey } from '../generated/client.ts'
+import { newId } from '../ids.ts'
+import { pageQuery, toPage } from '../paging.ts'
+import { omit, type Page, type Paging } from '../rows.ts'
 
 export interface ApiKeyRow {
   readonly id: string
@@ -25,4 +30,51 @@ export interface Keys {
   find(project: string, id: string): Promise<ApiKeyRow | undefined>
   list(project: string, paging: Paging): Promise<Page<ApiKeyRow>>
   remove(project: string, id: string): Promise<boolean>
+}
+
+const secretBytes = 32
+const prefixLength = 10
+const useResolutionMs = 60_000
+
+export function createKeys({ prisma }: Database): Keys {
+  return {
+    async create({ project, name, scopes, expiresAt = null }) {
+      const secret = `hk_${randomBytes(secretBytes).toString('base64url')}`
+      const prefix = secret.slice(0, prefixLength)
+      const data = { id: newId('key'), project, name, hash: hashSecret(secret), prefix, scopes: [...scopes], expiresAt }
+      return { key: toKeyRow(await prisma.apiKey.create({ data })), secret }
+    },
+    async authenticate(secret) {
+      const key = await prisma.apiKey.findUnique({ where: { hash: hashSecret(secret) } })
+      const now = Date.now()
+      if (key === null || (key.expiresAt !== null && key.expiresAt.getTime() <= now)) return undefined
+      if (now - (key.lastUsedAt?.getTime() ?? 0) < useResolutionMs) return toKeyRow(key)
+      // updateMany, for the key may be revoked meanwhile.
+      const lastUsedAt = new Date(now)
+      await prisma.apiKey.updateMany({ where: { id: key.id }, data: { lastUsedAt } })
+      return toKeyRow({ ...key, lastUsedAt })
+    },
+    async find(project, id) {
+      const key = await prisma.apiKey.findFirst({ where: { project, id } })
+      return key === null ? undefined : toKeyRow(key)
+    },
+    async list(project, paging) {
+      const { take, where, orderBy } = pageQuery('key', paging)
+      const found = await prisma.apiKey.findMany({ where: { project, ...where }, orderBy, take })
+      return toPage(found.map(toKeyRow), take)
+    },
+    async remove(project, id) {
+      const { count } = await prisma.apiKey.deleteMany({ where: { project, id } })
+      return count === 1
+    },
+  }
+}
+
+// A secret has 256 random bits, so a plain hash cannot be turned back and needs no salt.
+function hashSecret(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex')
+}
+
+function toKeyRow(key: ApiKey): ApiKeyRow {
+  return omit(key, 'hash')
 }

@@ -1,4 +1,11 @@
-import type { FileRef, JsonObject, Page, Paging } from '../rows.ts'
+import { HastenError } from '../../errors.ts'
+import type { Database, Transaction } from '../database.ts'
+import { Prisma, type Model } from '../generated/client.ts'
+import { newId } from '../ids.ts'
+import { toJson } from '../json.ts'
+import { pageQuery, toPage } from '../paging.ts'
+import { omit, type FileRef, type JsonObject, type Page, type Paging } from '../rows.ts'
+import { addReferences, dropReferences, findFiles, totalBytes } from './references.ts'
 
 export interface NewModel {
   readonly project: string
@@ -46,4 +53,97 @@ export interface Models {
   setAdmission(project: string, id: string, admission: object): Promise<boolean>
   /** False when there is none. Throws model_in_use while an active job or a deployment needs it. */
   remove(project: string, id: string): Promise<boolean>
+}
+
+export function createModels({ prisma, transaction }: Database): Models {
+  const read = (where: Prisma.ModelWhereInput) =>
+    prisma.model.findFirst({ where: { ...where, deletedAt: null }, orderBy: { id: 'desc' } })
+  const withFiles = async (model: Model | null) =>
+    model === null ? undefined : (await attachFiles(prisma, [model]))[0]
+  return {
+    create: (model) => transaction((tx) => insertModel(tx, model)),
+    find: async (project, id) => withFiles(await read({ project, id })),
+    findByName: async (project, name) => withFiles(await read({ project, name })),
+    async list(project, { name, jobId }, paging) {
+      const { take, where, orderBy } = pageQuery('mdl', paging)
+      const filter = { ...(name === undefined ? {} : { name }), ...(jobId === undefined ? {} : { jobId }) }
+      const found = await prisma.model.findMany({
+        where: { project, deletedAt: null, ...filter, ...where },
+        orderBy,
+        take,
+      })
+      return toPage(await attachFiles(prisma, found), take)
+    },
+    async setAdmission(project, id, admission) {
+      const where = { project, id, deletedAt: null }
+      const { count } = await prisma.model.updateMany({ where, data: { admission: toJson(admission) } })
+      return count === 1
+    },
+    remove: (project, id) => transaction((tx) => removeModel(tx, project, id)),
+  }
+}
+
+/** Writes the row and its references; for a transaction that publishes more with it. */
+export async function insertModel(tx: Transaction, model: NewModel): Promise<ModelRow> {
+  const main = model.files.find(({ name }) => name.toLowerCase().endsWith('.onnx')) ?? model.files[0]
+  if (main === undefined) throw new HastenError('model_invalid', 'A model has at least one file')
+  const row = await tx.model.create({
+    data: {
+      id: newId('mdl'),
+      project: model.project,
+      name: model.name,
+      sha256: main.sha256,
+      sizeBytes: totalBytes(model.files),
+      signature: toJson(model.signature),
+      admission: model.admission ? toJson(model.admission) : Prisma.DbNull,
+      session: toJson(model.session ?? {}),
+      parentId: model.parentId ?? null,
+      jobId: model.jobId ?? null,
+      metadata: toJson(model.metadata ?? {}),
+    },
+  })
+  await addReferences(tx, { kind: 'model', id: row.id, project: row.project }, model.files)
+  return toModelRow(row, model.files)
+}
+
+/** Keeps the model from being removed until the transaction ends. Throws not_found. */
+export async function holdModel(tx: Transaction, project: string, id: string): Promise<void> {
+  const held = await tx.$queryRaw<unknown[]>`
+    SELECT 1 FROM models WHERE id = ${id} AND project = ${project} AND deleted_at IS NULL FOR SHARE`
+  if (held.length === 0) throw new HastenError('not_found', `No model ${id}`)
+}
+
+async function removeModel(tx: Transaction, project: string, id: string): Promise<boolean> {
+  const locked = await tx.$queryRaw<unknown[]>`
+    SELECT 1 FROM models WHERE id = ${id} AND project = ${project} AND deleted_at IS NULL FOR UPDATE`
+  if (locked.length === 0) return false
+  const job = await tx.job.findFirst({ where: { modelId: id, state: { in: ['queued', 'running', 'canceling'] } } })
+  if (job !== null) throw new HastenError('model_in_use', `Job ${job.id} needs model ${id}`)
+  const version = await tx.deploymentVersion.findFirst({
+    where: { modelId: id, deployment: { deletedAt: null } },
+    include: { deployment: true },
+  })
+  if (version !== null)
+    throw new HastenError('model_in_use', `Deployment ${version.deployment.name} serves model ${id}`)
+  await dropReferences(tx, 'model', id)
+  await tx.model.update({ where: { id }, data: { deletedAt: new Date() } })
+  return true
+}
+
+async function attachFiles(tx: Transaction, models: readonly Model[]): Promise<readonly ModelRow[]> {
+  const ids = models.map(({ id }) => id)
+  const files = await findFiles(tx, 'model', ids)
+  return models.map((model) => toModelRow(model, files.get(model.id) ?? []))
+}
+
+function toModelRow(model: Model, files: readonly FileRef[]): ModelRow {
+  return {
+    ...omit(model, 'deletedAt'),
+    files,
+    sizeBytes: Number(model.sizeBytes),
+    signature: model.signature as JsonObject,
+    admission: model.admission as JsonObject | null,
+    session: model.session as JsonObject,
+    metadata: model.metadata as JsonObject,
+  }
 }

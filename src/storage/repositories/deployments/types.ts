@@ -1,5 +1,5 @@
-import type { SerializedError } from '../../errors.ts'
-import type { JsonObject, Page, Paging } from '../rows.ts'
+import type { SerializedError } from '../../../errors.ts'
+import type { JsonObject, Page, Paging } from '../../rows.ts'
 
 export type ReplicaState = 'loading' | 'ready' | 'failed'
 export type DeploymentState = 'pending' | 'loading' | 'ready' | 'failed'
