@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { HastenError, messageOf, type ErrorCode } from '../../errors.ts'
 import { nativeFolder } from './native-files.ts'
-import { noFolder } from './model-folder.ts'
+import { noFolder } from './safe-loading.ts'
 
 interface ErrorRule {
   readonly pattern: RegExp
@@ -112,6 +112,7 @@ function cleanMessage(message: string, modelFolder: string | undefined): string 
   const clean = folders
     .reduce((text, folder) => text.replaceAll(folder + path.sep, '').replaceAll(folder, '.'), message)
     .replaceAll(/\S*onnxruntime\S*\.(?:cc|h|cpp):\d+ (?:[^\n]*?\) ?(?:const )?)?/g, '')
+    .replaceAll(/\b\w+\.(?:cc|h|cpp):\d+ \w+ /g, '')
     .replaceAll(/\s+/g, ' ')
     .trim()
   return clean.length > maxMessageLength ? `${clean.slice(0, maxMessageLength)}…` : clean

@@ -52,6 +52,8 @@ test('tells neither source positions nor folders of this host, and is bounded', 
   const detail = translateLoadError(new Error(message), folder).message
   expect(detail).toContain('Load of m.onnx failed, see x.so')
   expect(detail).not.toContain('graph.cc')
+  const short = translateRunError(new Error('FAIL : tensor.cc:57 CalculateTensorStorageSize shape.Size() must be >= 0'))
+  expect(short.message).toMatch(/: FAIL : shape\.Size\(\) must be >= 0$/)
   expect(detail.length).toBeLessThan(800)
 })
 

@@ -1,5 +1,6 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import { HastenError } from '../../../errors.ts'
+import { onnxOnly } from '../safe-loading.ts'
 import type { SessionOptions } from '../options.ts'
 import { selectGpuProviders } from '../providers.ts'
 
@@ -52,7 +53,7 @@ export function mapSessionOptions(
   config: Readonly<Record<string, string>> = {},
 ): BindingOptions {
   const options: BindingOptions = { logSeverityLevel: 4 }
-  const entries = { ...config }
+  const entries = { ...config, ...onnxOnly }
   for (const key of Object.keys(session) as (keyof SessionOptions)[]) {
     const { config: more, ...fragment } = mapOption(key, session[key])
     Object.assign(options, fragment)

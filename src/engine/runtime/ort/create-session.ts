@@ -1,6 +1,6 @@
 import { HastenError } from '../../../errors.ts'
 import { checkSessionOptions } from '../check-options.ts'
-import { modelFolder, noFolder } from '../model-folder.ts'
+import { modelFolder, noFolder } from '../safe-loading.ts'
 import type { CreateOptions, ModelSource } from '../port.ts'
 import { listProviders } from '../providers.ts'
 import { canceledError, isAborted } from '../run-stop.ts'

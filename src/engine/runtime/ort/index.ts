@@ -32,6 +32,7 @@ const defaultMaxRuns = 128
  * @throws HastenError `device_unavailable` when the native library can't be loaded.
  */
 export function createOrtRuntime(options: OrtRuntimeOptions = {}): Runtime {
+  const limit = limitRuns(options.maxRunsInFlight ?? defaultMaxRuns)
   const api = bindApi(loadLibrary(options.library ?? libraryPath()))
   const parts: RuntimeParts = {
     api,
@@ -39,7 +40,7 @@ export function createOrtRuntime(options: OrtRuntimeOptions = {}): Runtime {
     env: api.get('CreateEnv', 4, 'hasten'),
     memoryInfo: api.get('CreateCpuMemoryInfo', 0, 0),
     running: new Set(),
-    limit: limitRuns(options.maxRunsInFlight ?? defaultMaxRuns),
+    limit,
     leaks: createLeakGuard(api, options.warn ?? ((message) => process.emitWarning(message))),
   }
   const sessions = new Set<Session>()

@@ -1,5 +1,6 @@
 import type { SessionOptions } from '../options.ts'
 import type { OrtApi } from './api.ts'
+import { onnxOnly } from '../safe-loading.ts'
 import { recordPlacement } from './placement.ts'
 import { appendProviders } from './providers.ts'
 
@@ -48,6 +49,7 @@ export function createSessionOptions(api: OrtApi, session: SessionOptions): bigi
   const options = api.get('CreateSessionOptions')
   try {
     api.call('AddSessionConfigEntry', options, recordPlacement, '1')
+    for (const [key, value] of Object.entries(onnxOnly)) api.call('AddSessionConfigEntry', options, key, value)
     applyOptions(api, options, { logSeverity: 4, ...session })
     return options
   } catch (error) {

@@ -38,10 +38,15 @@ function externalModel(location: string, offset = '0'): Uint8Array {
   return encodeProto(proto)
 }
 
+/** Begins as the runtime's own flatbuffer format does. */
+const ortFormat = new Uint8Array(200)
+ortFormat.set([16, 0, 0, 0, ...new TextEncoder().encode('ORTM')])
+
 const unloadable: [string, Uint8Array, RegExp][] = [
   ['no bytes', new Uint8Array(0), /./],
   ['zeros', new Uint8Array(100), /not an ONNX model/],
   ['text', new TextEncoder().encode('<html>not a model</html>'), /not an ONNX model/],
+  ['the format of the runtime itself', ortFormat, /not an ONNX model/],
   ['half a model', buildModel(plain).subarray(0, 40), /./],
   ['a newer IR version', buildModel({ ...plain, irVersion: 99 }), /IR version .* is newer .*99/],
   ['a newer opset', buildModel({ ...plain, opset: 99 }), /opset .* is newer .*99/],
@@ -77,6 +82,14 @@ export function checkLoading({ runtime }: Subject): void {
       message: /no such model file.*nope\.onnx/,
     })
     await expect(missing).rejects.not.toMatchObject({ message: expect.stringContaining(folder) })
+  })
+
+  test('a suffix does not make a file anything but ONNX', async () => {
+    const [file, disguised] = [path.join(folder, 'model.ort'), path.join(folder, 'disguised.ort')]
+    writeFileSync(file, pairModel)
+    await (await runtime().createSession({ path: file })).release()
+    writeFileSync(disguised, ortFormat)
+    await expect(runtime().createSession({ path: disguised })).rejects.toMatchObject({ message: /not an ONNX model/ })
   })
 
   test('refuses a path with a NUL character', async () => {

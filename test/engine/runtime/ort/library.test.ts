@@ -6,10 +6,11 @@ import {
   releaseFunctions,
   statusFunctions,
 } from '../../../../src/engine/runtime/ort/api-table.ts'
-import { bindApi } from '../../../../src/engine/runtime/ort/api.ts'
+import { bindApi, createSlots } from '../../../../src/engine/runtime/ort/api.ts'
 import { createOrtRuntime } from '../../../../src/engine/runtime/ort/index.ts'
 import { loadLibrary } from '../../../../src/engine/runtime/ort/library.ts'
 import { hasProviderLibrary, libraryPath } from '../../../../src/engine/runtime/native-files.ts'
+import { ocrModels } from '../../../support/models.ts'
 
 test('a library that is absent, or is none, is a named error', () => {
   expect(() => createOrtRuntime({ library: '/nope/libonnxruntime.so' })).toThrow(
@@ -45,6 +46,18 @@ test('a failing call throws its code and message', () => {
     }),
   )
   api.release('ReleaseSessionOptions', options)
+})
+
+test('a set cancellation flag ends a load', () => {
+  const api = bindApi(loadLibrary(libraryPath()))
+  const env = api.get('CreateEnv', 4, 'test')
+  const options = api.get('CreateSessionOptions')
+  api.call('SessionOptionsSetLoadCancellationFlag', options, true)
+  const load = () => api.call('CreateSession', env, ocrModels.cls, options, createSlots(1))
+  // 12 is ORT_MODEL_LOAD_CANCELED.
+  expect(load).toThrow(expect.objectContaining({ code: 12 }))
+  api.release('ReleaseSessionOptions', options)
+  api.release('ReleaseEnv', env)
 })
 
 test('the CPU needs no library of its own', () => {

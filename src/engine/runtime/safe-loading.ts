@@ -11,3 +11,9 @@ export const noFolder = path.join(process.execPath, 'no-external-data')
 export function modelFolder(model: ModelSource): string | undefined {
   return 'path' in model ? path.dirname(model.path) : undefined
 }
+
+/**
+ * Configuration entries by which the runtime reads ONNX and nothing else. Left to itself it takes bytes with the mark of
+ * its own format for that, which nobody has looked into before.
+ */
+export const onnxOnly = { 'session.load_model_format': 'ONNX' } as const
