@@ -63,6 +63,12 @@ export interface PassResult {
   readonly session?: SessionOptions
 }
 
+/** The rest of a pass, when it has a stage of its own: what calibration found is then in the closure. */
+export interface NextStage {
+  readonly stage: PassStage
+  readonly run: () => Promise<PassResult>
+}
+
 type Data = string | number | boolean | null | undefined | readonly unknown[]
 
 /** An options type with every default filled in. */
@@ -78,8 +84,8 @@ export interface Pass<N extends PassName = PassName> {
   readonly stage: PassStage
   /** Bumped when the same options give another result; part of the stage cache key. */
   readonly version: number
-  /** Changes `model`, which the caller gives up, or builds another. */
-  run(model: Model, options: PassOptions<N>, context: PassContext): Promise<PassResult>
+  /** Leaves `model` as it is, and gives another where it changes something. */
+  run(model: Model, options: PassOptions<N>, context: PassContext): Promise<PassResult | NextStage>
 }
 
 /** A pass as a value. Its title, options and needs are in `options/index.ts` under the same name. */

@@ -6,7 +6,7 @@ import { readConstants } from '../rewrite/constants.ts'
 import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
 import { int8Warnings, reducesRange } from './int8-target.ts'
 import { upgradeOpset } from './opset/upgrade.ts'
-import { definePass, type Note, type PassContext, type PassOptions } from './pass.ts'
+import { definePass, type Note, type PassContext, type PassOptions, type PassResult } from './pass.ts'
 import { insertQdq } from './quantize/insert-qdq.ts'
 import { isLinearOp } from './quantize/linear-nodes.ts'
 import { observedValues, planQuantization, type Plan, type PlanOptions } from './quantize/plan.ts'
@@ -27,25 +27,36 @@ export const quantizeStaticPass = definePass({
     liftConstants(model)
     const declined = upgradeOpset(model)
     if (declined !== undefined) return unchanged(original, [{ action: 'skipped', reason: declined }])
-    const { plan, planOptions, calibration } = await calibratePlan(model, options, context)
-    if (plan.anchors.size === 0) return unchanged(original, plan.notes)
-    const reduceRange = reducesRange(context.target, options.reduceRange)
-    insertQdq(model, plan, planOptions, calibration.ranges, {
-      activations: { dtype: options.activations, symmetric: options.activations === 'int8' },
-      perChannel: options.perChannel,
-      reduceRange,
-    })
-    removeDeadNodes(model.graph)
-    removeUnusedInitializers(model)
-    const notes = [
-      ...describePlan(plan),
-      ...plan.notes,
-      ...describeSubgraphs(model),
-      calibrationNote(calibration.samples),
-    ]
-    return { model, modified: true, notes, warnings: int8Warnings(context.target, reduceRange) }
+    const calibrated = await calibratePlan(model, options, context)
+    if (calibrated.plan.anchors.size === 0) return unchanged(original, calibrated.plan.notes)
+    return { stage: 'optimize', run: () => Promise.resolve(quantizeModel(model, calibrated, options, context)) }
   },
 })
+
+type Calibrated = Awaited<ReturnType<typeof calibratePlan>>
+
+function quantizeModel(
+  model: Model,
+  { plan, planOptions, calibration }: Calibrated,
+  options: Options,
+  { target }: PassContext,
+): PassResult {
+  const reduceRange = reducesRange(target, options.reduceRange)
+  insertQdq(model, plan, planOptions, calibration.ranges, {
+    activations: { dtype: options.activations, symmetric: options.activations === 'int8' },
+    perChannel: options.perChannel,
+    reduceRange,
+  })
+  removeDeadNodes(model.graph)
+  removeUnusedInitializers(model)
+  const notes = [
+    ...describePlan(plan),
+    ...plan.notes,
+    ...describeSubgraphs(model),
+    calibrationNote(calibration.samples),
+  ]
+  return { model, modified: true, notes, warnings: int8Warnings(target, reduceRange) }
+}
 
 function unchanged(model: Model, notes: readonly Note[]) {
   return { model, modified: false, notes }

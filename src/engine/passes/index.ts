@@ -1,0 +1,28 @@
+import { fp16Pass } from './fp16.ts'
+import type { PassName } from './options/index.ts'
+import type { Pass } from './pass.ts'
+import { quantizeDynamicPass } from './quantize-dynamic.ts'
+import { quantizeStaticPass } from './quantize-static.ts'
+import { simplifyPass } from './simplify.ts'
+import { tunePass } from './tune.ts'
+
+/** Every pass by the name that recipes use. */
+export const passes = {
+  simplify: simplifyPass,
+  fp16: fp16Pass,
+  'quantize.dynamic': quantizeDynamicPass,
+  'quantize.static': quantizeStaticPass,
+  tune: tunePass,
+} as const satisfies { [N in PassName]: Pass<N> }
+
+export { runPass } from './run-pass.ts'
+export type {
+  MeasureSessions,
+  Note,
+  PassContext,
+  PassResult,
+  PassStage,
+  SessionTiming,
+  Target,
+  Warning,
+} from './pass.ts'

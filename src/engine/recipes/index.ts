@@ -1,0 +1,5 @@
+export { builtinRecipes, recipeNeeds, type BuiltinRecipeName } from './builtin.ts'
+export { parseRecipe } from './parse.ts'
+export { runRecipe, type RecipeNote, type RecipeOptions, type RecipeResult, type StageRunner } from './run.ts'
+export { recipeSchema, type Recipe, type RecipeStep } from './schema.ts'
+export type { CachedResult, RecipeCache } from './step-cache.ts'

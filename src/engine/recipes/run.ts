@@ -1,0 +1,205 @@
+import path from 'node:path'
+import { HastenError } from '../../errors.ts'
+import type { Dataset } from '../data/index.ts'
+import type { Model } from '../ir/model.ts'
+import { loadModel, saveModel } from '../onnx/index.ts'
+import { beginPass } from '../passes/run-pass.ts'
+import { passes } from '../passes/index.ts'
+import type {
+  MeasureSessions,
+  NextStage,
+  Note,
+  Pass,
+  PassContext,
+  PassOptions,
+  PassResult,
+  PassStage,
+  Target,
+  Warning,
+} from '../passes/pass.ts'
+import type { SessionOptions } from '../runtime/options.ts'
+import type { Runtime } from '../runtime/port.ts'
+import { recipeNeeds } from './builtin.ts'
+import type { Recipe, RecipeStep } from './schema.ts'
+import { cachedStep, type RecipeCache } from './step-cache.ts'
+
+/** Runs work as a stage of the job. */
+export type StageRunner = <T>(
+  name: PassStage,
+  work: () => Promise<{ readonly value: T; readonly notes: readonly RecipeNote[] }>,
+) => Promise<T>
+
+/** A note with the pass it comes from. */
+export interface RecipeNote extends Note {
+  readonly pass: string
+}
+
+export interface RecipeOptions {
+  /** The ONNX file, its external data beside it. */
+  readonly model: string
+  /** Parsed, with its defaults filled in. */
+  readonly recipe: Recipe
+  readonly runtime: Runtime
+  readonly target: Target
+  /** As opened; it is bound to the model's inputs here. */
+  readonly calibration?: Dataset | undefined
+  readonly signal: AbortSignal
+  readonly onStage?: StageRunner
+  readonly onProgress?: PassContext['progress']
+  readonly log?: PassContext['log']
+  /** Empty at the start; whoever made it removes it. */
+  readonly workDir: string
+  readonly cache?: RecipeCache | undefined
+  readonly measure?: MeasureSessions
+}
+
+export interface RecipeResult {
+  /** The resulting model in `workDir`. */
+  readonly path: string
+  /** Names of its files: the model, and its external data when one file can't hold it. */
+  readonly files: readonly string[]
+  /** Whether the graph differs from the one given. */
+  readonly modified: boolean
+  readonly notes: readonly RecipeNote[]
+  readonly warnings: readonly Warning[]
+  /** Session options the passes chose. */
+  readonly session: SessionOptions
+}
+
+/**
+ * Runs the passes of a recipe over a model, saves the result and loads it once.
+ * @throws HastenError `dataset_needed`, `dataset_mismatch`, `model_invalid`, `pass_failed`, or the reason of the signal
+ */
+export async function runRecipe(options: RecipeOptions): Promise<RecipeResult> {
+  const { recipe, calibration, signal } = options
+  if (recipeNeeds(recipe).calibration && calibration === undefined) {
+    throw new HastenError(
+      'dataset_needed',
+      `recipe '${recipe.name ?? 'inline'}' chooses ranges from a calibration dataset`,
+    )
+  }
+  signal.throwIfAborted()
+  const state: RecipeState = {
+    model: await loadModel(options.model),
+    key: '',
+    modified: false,
+    notes: [],
+    warnings: [],
+    session: {},
+  }
+  await runStages(unitAt(options, state, 0), options.onStage ?? runBare)
+  return finish(options, state)
+}
+
+interface RecipeState {
+  model: Model
+  /** Cache key of the model as it is. */
+  key: string
+  modified: boolean
+  readonly notes: RecipeNote[]
+  readonly warnings: Warning[]
+  session: SessionOptions
+}
+
+/** Work that belongs to one stage, and what comes after it. */
+interface Unit {
+  readonly stage: PassStage
+  readonly run: () => Promise<{ readonly notes: readonly RecipeNote[]; readonly next: Unit | undefined }>
+}
+
+const stageOrder: readonly PassStage[] = ['simplify', 'calibrate', 'optimize']
+
+const runBare: StageRunner = async (_name, work) => (await work()).value
+
+/** Stages only go forward: what would go back counts as the stage it is in. */
+async function runStages(first: Unit | undefined, runStage: StageRunner): Promise<void> {
+  for (let unit = first; unit !== undefined;) {
+    const started: Unit = unit
+    unit = await runStage(started.stage, () => runWithin(started))
+  }
+}
+
+async function runWithin(first: Unit): Promise<{ value: Unit | undefined; notes: RecipeNote[] }> {
+  const notes: RecipeNote[] = []
+  let unit: Unit | undefined = first
+  while (unit !== undefined && stageOrder.indexOf(unit.stage) <= stageOrder.indexOf(first.stage)) {
+    const done: Awaited<ReturnType<Unit['run']>> = await unit.run()
+    notes.push(...done.notes)
+    unit = done.next
+  }
+  return { value: unit, notes }
+}
+
+function unitAt(options: RecipeOptions, state: RecipeState, index: number): Unit | undefined {
+  const step = options.recipe.steps[index]
+  if (step === undefined) return undefined
+  const pass: Pass = passes[step.pass]
+  const next = () => unitAt(options, state, index + 1)
+  return {
+    stage: pass.stage,
+    run: async () => {
+      const outcome = await cachedStep(options, step, pass, state.key, () => beginStep(pass, step, options, state))
+      state.key = outcome.key
+      if (!('stage' in outcome.value)) return { notes: accept(state, step, outcome.value), next: next() }
+      return { notes: [], next: continueStep(outcome.value, step, state, outcome.keep, next) }
+    },
+  }
+}
+
+function beginStep(
+  pass: Pass,
+  step: RecipeStep,
+  options: RecipeOptions,
+  state: RecipeState,
+): Promise<PassResult | NextStage> {
+  const { runtime, target, calibration, signal, workDir, measure } = options
+  const context: PassContext = {
+    runtime,
+    target,
+    signal,
+    workDir,
+    progress: options.onProgress ?? (() => undefined),
+    log: options.log ?? (() => undefined),
+    ...(calibration === undefined ? {} : { calibration }),
+    ...(measure === undefined ? {} : { measure }),
+  }
+  return beginPass(pass, state.model, step.options as PassOptions<typeof pass.name>, context)
+}
+
+function continueStep(
+  { stage, run }: NextStage,
+  step: RecipeStep,
+  state: RecipeState,
+  keep: (result: PassResult) => Promise<void>,
+  next: () => Unit | undefined,
+): Unit {
+  return {
+    stage,
+    run: async () => {
+      const result = await run()
+      await keep(result)
+      return { notes: accept(state, step, result), next: next() }
+    },
+  }
+}
+
+function accept(state: RecipeState, step: RecipeStep, result: PassResult): RecipeNote[] {
+  const notes = result.notes.map((note): RecipeNote => Object.assign({ pass: step.pass }, note))
+  state.model = result.model
+  state.modified ||= result.modified
+  state.session = { ...state.session, ...result.session }
+  state.notes.push(...notes)
+  const known = new Set(state.warnings.map(({ code }) => code))
+  state.warnings.push(...(result.warnings ?? []).filter(({ code }) => !known.has(code)))
+  return notes
+}
+
+async function finish({ workDir, runtime, signal }: RecipeOptions, state: RecipeState): Promise<RecipeResult> {
+  const { model, modified, notes, warnings, session } = state
+  signal.throwIfAborted()
+  const file = path.join(workDir, 'optimized.onnx')
+  const files = await saveModel(model, file)
+  const opened = await runtime.createSession({ path: file }, { session, signal })
+  await opened.release()
+  return { path: file, files, modified, notes, warnings, session }
+}
