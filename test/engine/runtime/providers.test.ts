@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest'
 
 import { createOrtRuntime } from '../../../src/engine/runtime/ort/index.ts'
-import type { Session } from '../../../src/engine/runtime/port.ts'
-import { countFallbackNodes, listProviders } from '../../../src/engine/runtime/providers.ts'
+import { listProviders } from '../../../src/engine/runtime/providers.ts'
 import { buildModel } from '../../support/models.ts'
 
 test('the CPU provider is always there, last unless it is asked for earlier', () => {
@@ -18,16 +17,6 @@ test('the CPU provider is always there, last unless it is asked for earlier', ()
     'CUDAExecutionProvider',
     'CPUExecutionProvider',
   ])
-})
-
-test('nodes on the CPU are fallbacks only when another provider was asked for', () => {
-  const session = (providers: string[], nodeCounts?: Record<string, number>): Session =>
-    ({ providers, nodeCounts }) as unknown as Session
-  const gpu = listProviders([{ name: 'cuda' }])
-  expect(countFallbackNodes(session(listProviders(), { CPUExecutionProvider: 9 }))).toBe(0)
-  expect(countFallbackNodes(session(gpu, { CPUExecutionProvider: 9, CUDAExecutionProvider: 1 }))).toBe(9)
-  expect(countFallbackNodes(session(gpu, { CUDAExecutionProvider: 10 }))).toBe(0)
-  expect(countFallbackNodes(session(gpu))).toBeNull()
 })
 
 test('ort counts the nodes that a provider took', async () => {
