@@ -1,3 +1,5 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Logger } from '../telemetry.ts'
 import type { ClaimedJob, Storage } from '../storage/index.ts'
 import { decideOutcome, type AttemptOutcome, type StopCause } from './attempt-outcome.ts'
@@ -19,6 +21,8 @@ export interface AttemptSettings {
   readonly taskset: string | undefined
   /** Environment of the child; its GPU is added. */
   readonly env: Readonly<Record<string, string>>
+  /** Each slot has a folder in it: `work` is emptied before and after every attempt, the rest is the child's to keep. */
+  readonly slotsDir: string
   /** Goes to the child with the job: what it needs to reach storage and to work. */
   readonly childSettings: object
 }
@@ -29,6 +33,8 @@ export interface JobRequest {
   readonly attempt: number
   readonly hostId: string
   readonly slot: Slot
+  /** The slot's folder. */
+  readonly dir: string
   readonly settings: unknown
 }
 
@@ -43,6 +49,30 @@ interface AttemptDeps {
 
 /** Runs one claimed job in a child of its own and watches it until it is gone. Writes nothing of the outcome. */
 export async function runAttempt(deps: AttemptDeps, claimed: ClaimedJob, slot: Slot): Promise<AttemptOutcome> {
+  const dir = join(deps.settings.slotsDir, `slot-${slot.index}`)
+  const workDir = join(dir, workFolder)
+  await emptyFolder(workDir)
+  try {
+    return await superviseChild(deps, claimed, slot, dir)
+  } finally {
+    await rm(workDir, { recursive: true, force: true })
+  }
+}
+
+/** Folder of a slot for one attempt's files. */
+export const workFolder = 'work'
+
+async function emptyFolder(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true })
+  await mkdir(path, { recursive: true })
+}
+
+async function superviseChild(
+  deps: AttemptDeps,
+  claimed: ClaimedJob,
+  slot: Slot,
+  dir: string,
+): Promise<AttemptOutcome> {
   const { settings, logger } = deps
   let cause: StopCause | undefined
   let reply: ChildReply | undefined
@@ -60,7 +90,8 @@ export async function runAttempt(deps: AttemptDeps, claimed: ClaimedJob, slot: S
     child.stop(settings.graceMs)
   })
   const { jobId, attempt } = claimed.fence
-  child.send({ jobId, attempt, hostId: deps.hostId, slot, settings: settings.childSettings } satisfies JobRequest)
+  const request: JobRequest = { jobId, attempt, hostId: deps.hostId, slot, dir, settings: settings.childSettings }
+  child.send(request)
   logger.info({ pid: child.pid, slot: slot.index, cpus: slot.cpus }, 'job process started')
   const unwatch = watchAttempt(deps, claimed, stop)
   const end = await child.ended.finally(unwatch)
@@ -119,7 +150,7 @@ function listenFor({ storage, logger }: AttemptDeps, jobId: string, onChange: ()
   })
   const report = (error: unknown) => logger.warn({ err: error }, 'not listening for job changes')
   listening.catch(report)
-  return () => void listening.then(async (unlisten) => unlisten()).catch(report)
+  return () => void listening.then((unlisten) => unlisten()).catch(report)
 }
 
 /** The first call goes through at once, those within `ms` of it are made up for by one call at its end. */

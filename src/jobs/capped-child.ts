@@ -65,6 +65,8 @@ export function spawnCapped(spec: ChildSpec): CappedChild {
     serialization: 'advanced',
   })
   const { pid } = child
+  // Reports also that a child has just ended when it is killed or told something; its end is told by `ended`.
+  child.on('error', () => undefined)
   if (pid === undefined) throw new HastenError('unavailable', `The process could not be started: ${command}`)
   let overMemory = false
   const kill = () => killGroup(child, pid)
@@ -74,6 +76,8 @@ export function spawnCapped(spec: ChildSpec): CappedChild {
   })
   const tail = keepTail(child, spec.onOutput)
   child.on('message', spec.onMessage)
+  // Its own children must not outlive it, nor hold its standard streams open.
+  child.once('exit', kill)
   const ended = endOf(child, (code, signal) => {
     stopWatch()
     return { code, signal, overMemory, outputTail: tail() }
@@ -130,11 +134,7 @@ async function endOf(
   child: ChildProcess,
   finish: (code: number | null, signal: NodeJS.Signals | null) => ChildEnd,
 ): Promise<ChildEnd> {
-  return new Promise((resolve, reject) => {
-    child.once('error', (error) => {
-      // Killing or messaging a child that just ended reports here too; its end follows.
-      if (child.pid === undefined) reject(error)
-    })
+  return new Promise((resolve) => {
     child.once('close', (code, signal) => resolve(finish(code, signal)))
   })
 }

@@ -9,6 +9,8 @@ export interface JobMetrics {
   readonly waitSeconds: Histogram
   readonly slots: Gauge
   readonly slotsBusy: Gauge
+  /** Jobs that wait, by queue; kept by whoever reconciles. */
+  readonly queueDepth: Gauge<'queue'>
   /** What the reconciler put right, by kind. */
   readonly reconciled: Counter<'action'>
   readonly webhookDeliveries: Counter<'outcome'>
@@ -41,6 +43,7 @@ export function createJobMetrics(registry: Registry): JobMetrics {
     }),
     slots: new Gauge({ name: 'hasten_worker_slots', help: 'Jobs this worker can run at once', registers }),
     slotsBusy: new Gauge({ name: 'hasten_worker_slots_busy', help: 'Jobs this worker runs', registers }),
+    queueDepth: new Gauge({ name: 'hasten_queue_depth', help: 'Jobs that wait', labelNames: ['queue'], registers }),
     reconciled: new Counter({
       name: 'hasten_jobs_reconciled_total',
       help: 'Jobs the reconciler put right, by action',

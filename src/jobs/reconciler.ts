@@ -34,6 +34,7 @@ export async function reconcile(deps: ReconcilerDeps): Promise<void> {
   count(deps, 'expired', await jobs.expireQueued(now))
   count(deps, 'reaped', await jobs.reapExpired(now))
   const queued = await jobs.listQueued()
+  showDepth(deps, queued)
   const unserved = await failUnserved(deps, queued, now)
   await enqueueLost(
     deps,
@@ -46,6 +47,11 @@ function count({ metrics, logger }: ReconcilerDeps, action: string, rows: readon
   if (rows.length === 0) return
   metrics.reconciled.inc({ action }, rows.length)
   logger.warn({ action, jobs: rows.map((row) => row.id) }, 'jobs reconciled')
+}
+
+function showDepth({ metrics }: ReconcilerDeps, queued: readonly JobRow[]): void {
+  metrics.queueDepth.reset()
+  for (const { queue } of queued) metrics.queueDepth.inc({ queue })
 }
 
 /** Adding a message that is there does nothing, so there is no need to ask the queue first. */

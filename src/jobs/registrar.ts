@@ -81,7 +81,8 @@ async function closeAttempt(deps: RegistrarDeps, { job, fence }: ClaimedJob, out
   const { jobs } = deps.storage
   if (outcome.action === 'none') return
   if (outcome.action === 'cancel') {
-    await jobs.finishCanceled(fence, job.cancelReason ?? 'canceled by request')
+    const owned = await jobs.findOwned(fence)
+    await jobs.finishCanceled(fence, owned?.cancelReason ?? 'canceled')
   } else if (outcome.action === 'fail') {
     await jobs.fail(fence, outcome.error)
   } else {

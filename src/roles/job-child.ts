@@ -8,6 +8,7 @@ import type { JobChildSettings } from '../jobs/optimize/settings.ts'
 import { openCache, openStorage } from '../storage/index.ts'
 import { createLogger } from '../telemetry.ts'
 import { createRuntime } from './runtime.ts'
+import { readVersion } from './version.ts'
 
 const factories = { ort: 'createOrtRuntime', 'ort-node': 'createOrtNodeRuntime' } as const
 
@@ -38,6 +39,7 @@ serveParent(async (message, signal) => {
       hostId,
       slot,
       isa: settings.isa,
+      version: readVersion(),
       measureBudgetMs: settings.measureBudgetMs,
       workDir,
       signal,

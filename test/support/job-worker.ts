@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { childEntry } from '../../src/jobs/capped-child.ts'
 import type { HostInventory } from '../../src/jobs/hosts/types.ts'
 import { createJobMetrics } from '../../src/jobs/metrics.ts'
@@ -15,6 +16,12 @@ export interface BackendUrls {
   readonly redisUrl: string | undefined
 }
 
+/** Where a test's parts meet. */
+export interface TestPlace extends BackendUrls {
+  /** For the files of all its workers. */
+  readonly dir: string
+}
+
 export const testInventory: HostInventory = {
   cpu: { model: 'test', architecture: 'x64', isa: [], cores: 1, affinity: [0] },
   memoryBytes: 2 ** 32,
@@ -29,11 +36,12 @@ export const testInventory: HostInventory = {
 export const testLogger = createLogger({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent', role: 'test' })
 
 /** A worker's dependencies for tests: scripted children, short waits. */
-export function workerDeps(storage: Storage, backend: QueueBackend, connectionString: string): WorkerDeps {
+export function workerDeps(storage: Storage, backend: QueueBackend, place: TestPlace): WorkerDeps {
+  const hostId = newId('hst')
   return {
     storage,
     backend,
-    hostId: newId('hst'),
+    hostId,
     hostName: 'test',
     inventory: testInventory,
     slots: 2,
@@ -45,7 +53,8 @@ export function workerDeps(storage: Storage, backend: QueueBackend, connectionSt
       graceMs,
       taskset: undefined,
       env: {},
-      childSettings: { connectionString },
+      slotsDir: join(place.dir, hostId),
+      childSettings: { connectionString: place.connectionString },
     },
     retry: { maxAttempts: 3, backoffMs: 50, maxBackoffMs: 100 },
     heartbeatMs: 200,

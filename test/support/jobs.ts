@@ -1,4 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
 import { openQueueClient, type QueueClient } from '../../src/jobs/client.ts'
@@ -9,7 +12,7 @@ import { startWorker, type Worker, type WorkerDeps } from '../../src/jobs/worker
 import { openStorage, type JobDetail, type NewJob, type Storage } from '../../src/storage/index.ts'
 import { createMetrics } from '../../src/telemetry.ts'
 import type { Script } from '../jobs/children/script.ts'
-import { testLogger, workerDeps, type BackendUrls } from './job-worker.ts'
+import { testLogger, workerDeps, type BackendUrls, type TestPlace } from './job-worker.ts'
 
 export const project = 'default'
 
@@ -42,6 +45,7 @@ const overStates = new Set(['succeeded', 'failed', 'canceled', 'expired'])
 
 export async function createJobsFixture(urls: BackendUrls): Promise<JobsFixture> {
   const { connectionString } = urls
+  const place: TestPlace = { ...urls, dir: await mkdtemp(join(tmpdir(), 'hasten-jobs-')) }
   const storage = await openStorage({ connectionString })
   const backend = createQueueBackend({ ...urls, prefix: 'test', logger: testLogger })
   const client = openQueueClient(backend, 5_000)
@@ -66,7 +70,7 @@ export async function createJobsFixture(urls: BackendUrls): Promise<JobsFixture>
       return id
     },
     async startWorker(change = {}) {
-      const worker = await startWorker({ ...workerDeps(storage, backend, connectionString), ...change })
+      const worker = await startWorker({ ...workerDeps(storage, backend, place), ...change })
       workers.push(worker)
       return worker
     },
@@ -74,7 +78,7 @@ export async function createJobsFixture(urls: BackendUrls): Promise<JobsFixture>
       const path = fileURLToPath(new URL('../jobs/children/worker.ts', import.meta.url))
       const child = fork(path, [], { execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
       processes.push(child)
-      child.send({ urls, slots })
+      child.send({ place, slots })
       await new Promise((resolve) => child.once('message', resolve))
       return child
     },
@@ -106,6 +110,7 @@ export async function createJobsFixture(urls: BackendUrls): Promise<JobsFixture>
       await Promise.all(workers.map(async (worker) => worker.close()))
       await client.close()
       await storage.close()
+      await rm(place.dir, { recursive: true, force: true })
     },
   }
   return fixture

@@ -1,0 +1,49 @@
+import { admitFile, trialRun, type AdmissionReport, type TensorInfo, type TrialReport } from '../../engine/index.ts'
+import type { OptimizeContext } from './context.ts'
+import { checkMaterials, type Materials } from './materials.ts'
+import { describePlacement, type Placement } from './placement.ts'
+import { sessionFor } from './sessions.ts'
+
+export interface AdmittedModel {
+  readonly report: AdmissionReport
+  readonly trial: TrialReport
+  readonly inputs: readonly TensorInfo[]
+  readonly placement: Placement
+}
+
+const trialDeadlineMs = 120_000
+
+/**
+ * Refuses what can't be optimized before anything is spent on it: parses the model without the runtime, checks the
+ * datasets against its inputs, then loads and runs it once on the target.
+ * @throws HastenError `model_…`, `dataset_mismatch`, `device_unavailable`
+ */
+export async function admitModel(context: OptimizeContext, materials: Materials): Promise<AdmittedModel> {
+  const { runtime, input, recorder, signal, storage, job } = context
+  const report = await admitFile(materials.modelPath)
+  const session = sessionFor(input.target)
+  const { inputs, placement } = await openOnTarget(context, materials.modelPath)
+  for (const detail of checkMaterials(materials, inputs)) await recorder.warn({ code: 'dataset_converted', detail })
+  const trial = await trialRun(materials.modelPath, runtime, { session, signal, deadlineMs: trialDeadlineMs })
+  if (trial.non_finite.length > 0) {
+    const detail = `Outputs ${trial.non_finite.join(', ')} had NaN or infinities on generated inputs.`
+    await recorder.warn({ code: 'non_finite_outputs', detail })
+  }
+  await storage.models.setAdmission(job.project, materials.model.id, { findings: report.findings, trial })
+  return { report, trial, inputs, placement }
+}
+
+/** Loads a model as the target asks for, and sees where it landed. */
+export async function openOnTarget(
+  { runtime, input, signal, hostId, isa, slot }: OptimizeContext,
+  path: string,
+  chosen = {},
+): Promise<{ inputs: readonly TensorInfo[]; placement: Placement }> {
+  const session = await runtime.createSession({ path }, { session: sessionFor(input.target, chosen), signal })
+  try {
+    const facts = { hostId, target: input.target, runtime, isa, slot }
+    return { inputs: session.inputs, placement: describePlacement(session, facts) }
+  } finally {
+    await session.release()
+  }
+}

@@ -1,0 +1,96 @@
+import { createReadStream } from 'node:fs'
+import { describeModel, loadModel, type Evidence } from '../../engine/index.ts'
+import type { FileRef, JobResult, NewCandidate } from '../../storage/index.ts'
+import { retryUnavailable } from '../retry-unavailable.ts'
+import { openOnTarget } from './admit.ts'
+import type { OptimizeContext } from './context.ts'
+import type { Materials } from './materials.ts'
+import type { Placement } from './placement.ts'
+import { sessionFor } from './sessions.ts'
+import { mustOwn } from './superseded.ts'
+import type { OptimizedModel } from './transform.ts'
+import { judgeJob, type JudgedQuality } from './verdict.ts'
+
+/** The optimized model in the artifact store, not yet anybody's. */
+export interface PackagedModel {
+  readonly files: readonly FileRef[]
+  readonly signature: object
+  readonly placement: Placement
+}
+
+/** Checks that the file that will be published loads on the target, and brings it to the artifact store. */
+export async function packageModel(context: OptimizeContext, optimized: OptimizedModel): Promise<PackagedModel> {
+  const { placement } = await openOnTarget(context, optimized.path, optimized.session)
+  const sizeBytes = optimized.files.reduce((sum, file) => sum + file.sizeBytes, 0)
+  const signature = describeModel(await loadModel(optimized.path, { lazy: true }), sizeBytes)
+  const files: FileRef[] = []
+  for (const file of optimized.files) files.push(await storeFile(context, file))
+  return { files, signature, placement }
+}
+
+async function storeFile(
+  { storage, signal }: OptimizeContext,
+  { name, path, sizeBytes }: OptimizedModel['files'][number],
+): Promise<FileRef> {
+  const write = async () => storage.artifacts.write(createReadStream(path), { maxBytes: sizeBytes, signal })
+  // Equal content is stored once, so a second try after a lost connection does no harm.
+  return { name, ...(await retryUnavailable(write, { forMs: 60_000, signal })) }
+}
+
+export interface Findings {
+  readonly materials: Materials
+  readonly optimized: OptimizedModel
+  readonly packaged: PackagedModel
+  readonly evidence: Evidence
+  readonly quality: JudgedQuality
+}
+
+/**
+ * Makes the result visible: model, verdict, candidates and state in one fenced transaction, or nothing.
+ * @throws SupersededError when the attempt no longer owns the job
+ */
+export async function publishResult(context: OptimizeContext, findings: Findings): Promise<void> {
+  const { storage, fence, job } = context
+  const { packaged, optimized, evidence, quality, materials } = findings
+  const result: JobResult = {
+    verdict: judgeJob(job.gates, evidence, quality),
+    placement: packaged.placement,
+    candidates: listCandidates(context, findings),
+    resultModel: {
+      name: nameResult(materials.model.name, context.input.recipeName),
+      files: packaged.files,
+      signature: packaged.signature,
+      session: optimized.session,
+      metadata: {},
+    },
+  }
+  mustOwn(await retryUnavailable(async () => storage.jobs.succeed(fence, result), { forMs: 60_000 }))
+}
+
+function listCandidates({ input, job }: OptimizeContext, findings: Findings): NewCandidate[] {
+  const { evidence, quality, optimized } = findings
+  return [
+    {
+      name: 'original',
+      role: 'baseline',
+      modelId: job.modelId,
+      options: { session: sessionFor(input.target) },
+      measurement: evidence.baseline,
+      quality: {},
+    },
+    {
+      name: input.recipeName,
+      role: 'chosen',
+      options: { session: sessionFor(input.target, optimized.session), recipe: input.recipeBody },
+      measurement: evidence.optimized,
+      quality: quality.report,
+    },
+  ]
+}
+
+const longestName = 128
+
+/** A valid model name that says where it comes from. */
+export function nameResult(model: string, recipe: string): string {
+  return `${model.slice(0, longestName - recipe.length - 1)}-${recipe}`.slice(0, longestName)
+}

@@ -1,0 +1,56 @@
+import { stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { parseRecipe, runRecipe, type SessionOptions } from '../../engine/index.ts'
+import type { OptimizeContext } from './context.ts'
+import type { Materials } from './materials.ts'
+import { openRecipeCache } from './recipe-cache.ts'
+
+/** What the recipe made of the model. */
+export interface OptimizedModel {
+  readonly path: string
+  /** The model first, then its external data. */
+  readonly files: readonly { readonly name: string; readonly path: string; readonly sizeBytes: number }[]
+  /** Session options that a pass chose. */
+  readonly session: SessionOptions
+}
+
+/** Runs the recipe; its passes are the stages simplify, calibrate and optimize. */
+export async function transformModel(context: OptimizeContext, materials: Materials): Promise<OptimizedModel> {
+  const { input, isa, recorder, runtime, signal, workDir } = context
+  const { device, threads, batch } = input.target
+  const cache = openRecipeCache(context, materials)
+  try {
+    const result = await runRecipe({
+      model: materials.modelPath,
+      recipe: parseRecipe(input.recipeBody),
+      runtime,
+      target: { device, threads, batch, isa },
+      calibration: materials.calibration,
+      signal,
+      onStage: async (name, work) => recorder.stage(name, work),
+      onProgress: (done, total, unit) => recorder.progress(done, total, unit),
+      log: (message) => recorder.log(message),
+      workDir,
+      cache,
+    })
+    for (const warning of result.warnings) await recorder.warn(warning)
+    return { path: result.path, files: await listFiles(result), session: result.session }
+  } finally {
+    cache.release()
+  }
+}
+
+async function listFiles({
+  path,
+  files,
+}: {
+  path: string
+  files: readonly string[]
+}): Promise<OptimizedModel['files']> {
+  return Promise.all(
+    files.map(async (name) => {
+      const file = join(dirname(path), name)
+      return { name, path: file, sizeBytes: (await stat(file)).size }
+    }),
+  )
+}
