@@ -52,7 +52,7 @@ export type AttributeSpec =
   | { graph: GraphSpec }
 
 /** Op type (`com.microsoft:Gelu` for another domain), input and output names ('' leaves one out), attributes, name. */
-export type NodeSpec = [
+type NodeSpec = [
   op: string,
   inputs: readonly string[],
   outputs: readonly string[],
@@ -60,7 +60,7 @@ export type NodeSpec = [
   name?: string,
 ]
 
-export interface GraphSpec {
+interface GraphSpec {
   readonly name?: string
   readonly inputs?: Readonly<Record<string, TypeSpec>>
   readonly outputs: Readonly<Record<string, TypeSpec>>
@@ -78,7 +78,7 @@ export interface ModelSpec extends GraphSpec {
   readonly functions?: readonly FunctionSpec[]
 }
 
-export interface FunctionSpec {
+interface FunctionSpec {
   readonly domain: string
   readonly name: string
   readonly inputs: readonly string[]

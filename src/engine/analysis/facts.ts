@@ -1,14 +1,18 @@
-import { elementCount } from '../ir/tensor.ts'
+import type { DType } from '../ir/dtype.ts'
 import type { Node, Value } from '../ir/graph.ts'
 import { allGraphs, allNodes, type Model } from '../ir/model.ts'
+import { elementCount } from '../ir/tensor.ts'
+import type { Dim } from '../ir/value-type.ts'
 import { constantOf } from '../ops/constants.ts'
 import { inferTypes, type InferredTypes } from '../ops/infer.ts'
 import { opDefinition } from '../ops/registry.ts'
-import type { TensorInfo } from '../runtime/port.ts'
 
 /** An input or output of a model; what is not a tensor has no dims and the dtype `other`. */
-export interface InterfaceFacts extends Omit<TensorInfo, 'dtype'> {
-  readonly dtype: TensorInfo['dtype'] | 'other'
+export interface InterfaceFacts {
+  readonly name: string
+  readonly dtype: DType | 'other'
+  /** A size, a symbolic name, or null when unknown. */
+  readonly dims: readonly Dim[]
   /** Set when even the number of dims is unknown; `dims` is empty then. */
   readonly dynamic_rank?: true
 }

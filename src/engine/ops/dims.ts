@@ -1,7 +1,7 @@
 import type { Dim } from '../ir/value-type.ts'
 
 /** The dim that two dims broadcast to; null where it can't be told. */
-export function broadcastDim(a: Dim, b: Dim): Dim {
+function broadcastDim(a: Dim, b: Dim): Dim {
   if (a === b || b === 1) return a
   if (a === 1) return b
   // A size over 1 wins against an unknown: the other must be 1 or the same.

@@ -29,7 +29,7 @@ export const castType: TypeRule = ({ node, input }) => [withDtype(input(0), dtyp
 /** CastLike: the dtype is that of input 1. */
 export const castLikeType: TypeRule = ({ input }) => [withDtype(input(0), input(1)?.dtype)]
 
-export function withDtype(type: ValueType | undefined, dtype: DType | undefined): ValueType | undefined {
+function withDtype(type: ValueType | undefined, dtype: DType | undefined): ValueType | undefined {
   return type === undefined || dtype === undefined ? undefined : { dtype, dims: type.dims }
 }
 

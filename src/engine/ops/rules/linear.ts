@@ -9,7 +9,7 @@ function dimsOf(type: ValueType | undefined): readonly Dim[] | undefined {
 }
 
 /** numpy matmul of two dims; undefined for scalars, which it refuses. */
-export function matMulDims(a: readonly Dim[], b: readonly Dim[]): Dim[] | undefined {
+function matMulDims(a: readonly Dim[], b: readonly Dim[]): Dim[] | undefined {
   if (a.length === 0 || b.length === 0) return undefined
   const rows = a.length === 1 ? [] : [a.at(-2) ?? null]
   const columns = b.length === 1 ? [] : [b.at(-1) ?? null]

@@ -14,7 +14,7 @@ function moved(rule: (dims: readonly Dim[], context: TypeContext) => readonly Di
 }
 
 /** Integers given as attribute `name` in older opsets and as input `index` since. */
-export function intsOf(context: TypeContext, name: string, index: number): readonly Dim[] | undefined {
+function intsOf(context: TypeContext, name: string, index: number): readonly Dim[] | undefined {
   return getInts(context.node, name) ?? context.elements(index)
 }
 
