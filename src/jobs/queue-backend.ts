@@ -48,7 +48,7 @@ export interface QueueBackendOptions {
   /** Redis is used when it is given; the database's own queue tables otherwise. */
   readonly redisUrl?: string | undefined
   readonly connectionString: string
-  /** Key prefix on Redis, schema name on Postgres: several installations may share one server. */
+  /** Key prefix on Redis, `<prefix>_queue` the schema on Postgres: several installations may share one server. */
   readonly prefix: string
   readonly logger: Logger
 }
@@ -74,7 +74,8 @@ function createRedisQueues({ prefix, logger }: QueueBackendOptions, url: string)
 }
 
 function createPostgresQueues({ connectionString, prefix, logger }: QueueBackendOptions): QueueBackend {
-  const connection = { connectionString, migrate: true, schema: prefix, max: 2 }
+  // Never a schema that bears a user's name: it would come before `public` in that user's search path.
+  const connection = { connectionString, migrate: true, schema: `${prefix}_queue`, max: 2 }
   return {
     name: 'postgres',
     openQueue: (queue) => queueHandle(new Queue(queue, { connection }, createPostgresBackend), logger),
