@@ -77,7 +77,7 @@ async function describeMember(zip: ZipFile, handle: FileHandle, entry: Entry): P
 function streamMember(handle: FileHandle, { compressedSize, compressionMethod }: Entry, start: number): Readable {
   const source = Readable.from(readRange(handle, start, compressedSize), { objectMode: false })
   if (compressionMethod === stored) return source
-  return pipeline(source, createInflateRaw(), () => {
+  return pipeline(source, createInflateRaw({ chunkSize: chunkBytes }), () => {
     // An error reaches the reader through the stream itself.
   })
 }

@@ -39,12 +39,18 @@ function checkFinite(name: string, tensor: Tensor, start: number): void {
 }
 
 function findNonFinite(tensor: Tensor): number {
-  if (tensor.dtype === 'float32') return viewOf(tensor, 'float32').findIndex((value) => !Number.isFinite(value))
+  if (tensor.dtype === 'float32') return findInfinite(viewOf(tensor, 'float32'))
   // Doubles are read as float32 by most models, so what overflows there is as bad as infinity.
-  if (tensor.dtype === 'float64') {
-    return viewOf(tensor, 'float64').findIndex((value) => !Number.isFinite(Math.fround(value)))
-  }
+  if (tensor.dtype === 'float64') return findInfinite(Float32Array.from(viewOf(tensor, 'float64')))
   // All exponent bits set: infinity or NaN.
   if (tensor.dtype === 'float16') return viewOf(tensor, 'float16').findIndex((bits) => (bits & 0x7c_00) === 0x7c_00)
+  return -1
+}
+
+/** A plain loop: it reads a gigabyte in a fraction of the time that a callback an element takes. */
+function findInfinite(values: Float32Array): number {
+  for (let index = 0; index < values.length; index += 1) {
+    if (!Number.isFinite(values[index])) return index
+  }
   return -1
 }
