@@ -79,7 +79,7 @@ async function superviseChild(
   const stop = (why: StopCause) => {
     if (cause !== undefined || reply !== undefined) return
     cause = why
-    if (why === 'lease_lost' || why === 'protocol') child.kill()
+    if (why === 'protocol') child.kill()
     else child.stop(settings.graceMs)
   }
   const child = startChild(deps, slot, (message) => {
@@ -119,6 +119,7 @@ function watchAttempt(deps: AttemptDeps, { job, fence }: ClaimedJob, stop: (caus
   const { storage, settings, logger, shutdown } = deps
   const renew = async () => {
     const lease = await storage.jobs.renewLease(fence, settings.leaseMs)
+    // Also when the child has just published: it gets the time to say so.
     if (!lease.owned) stop('lease_lost')
     else if (lease.cancelRequested) stop('canceled')
   }

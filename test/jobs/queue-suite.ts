@@ -41,7 +41,7 @@ export function queueSuite(open: () => Promise<Pick<BackendUrls, 'redisUrl'>>): 
     })
 
     test('runs once each when two workers compete for many', async () => {
-      const ids = await Promise.all(Array.from({ length: 6 }, async () => jobs.submit([[publish]])))
+      const ids = await Promise.all(Array.from({ length: 4 }, async () => jobs.submit([[publish]])))
       const workers = await Promise.all([jobs.startWorker({ slots: 1 }), jobs.startWorker({ slots: 1 })])
       for (const id of ids) expect(await jobs.untilOver(id)).toMatchObject({ state: 'succeeded', attempt: 1 })
       const hosts = new Set(await Promise.all(ids.map(async (id) => (await jobs.find(id)).hostId)))
@@ -56,11 +56,11 @@ export function queueSuite(open: () => Promise<Pick<BackendUrls, 'redisUrl'>>): 
     })
 
     test('is tried again, after a pause, when the infrastructure failed', async () => {
-      const id = await jobs.submit([[{ do: 'fail', code: 'unavailable' }], [publish]].map((steps) => steps as Step[]))
+      const id = await jobs.submit([[{ do: 'fail', code: 'internal' }], [publish]])
       await jobs.startWorker()
       expect(await jobs.untilOver(id)).toMatchObject({ state: 'succeeded', attempt: 2 })
       expect(await attemptsOf(id)).toMatchObject([{ state: 'failed' }, { state: 'succeeded' }])
-    }, 60_000)
+    })
 
     test('fails with the last reason when its attempts are used up', async () => {
       const id = await jobs.submit([[{ do: 'crash' }]], { maxAttempts: 2 })
@@ -126,20 +126,15 @@ export function queueSuite(open: () => Promise<Pick<BackendUrls, 'redisUrl'>>): 
   })
 
   describe('kill -9', () => {
-    test('of the job process at every stage: tried again, published once', async () => {
-      const ids = await Promise.all(
-        optimizeStages.map(async (name) =>
-          jobs.submit([
-            [stage(name), { do: 'die' }],
-            [stage(name), publish],
-          ]),
-        ),
-      )
+    test('of the job process at every stage: tried again and again, published once', async () => {
+      const dying = optimizeStages.map((name): Step[] => [stage(name), { do: 'die' }])
+      const attempts = dying.length + 1
+      const id = await jobs.submit([...dying, [publish]], { maxAttempts: attempts })
       await jobs.startWorker()
-      for (const id of ids) {
-        expect(await jobs.untilOver(id)).toMatchObject({ state: 'succeeded', attempt: 2 })
-        expect(await jobs.published(id)).toEqual(['result-2'])
-      }
+      const job = await jobs.untilOver(id)
+      expect(job).toMatchObject({ state: 'succeeded', attempt: attempts })
+      expect(job.stages.map(({ name }) => name)).toEqual(optimizeStages)
+      expect(await jobs.published(id)).toEqual([`result-${attempts}`])
     })
 
     test('of the job process after it published: not tried again', async () => {

@@ -52,7 +52,8 @@ export function workerDeps(storage: Storage, backend: QueueBackend, place: TestP
       leaseMs,
       graceMs,
       taskset: undefined,
-      env: {},
+      // Processes of one test file load the same modules again and again.
+      env: { NODE_COMPILE_CACHE: join(place.dir, 'compile-cache') },
       slotsDir: join(place.dir, hostId),
       childSettings: { connectionString: place.connectionString },
     },

@@ -22,6 +22,8 @@ export interface JobsFixture {
   readonly client: QueueClient
   readonly metrics: JobMetrics
   readonly modelId: string
+  /** Removed at the end. */
+  readonly dir: string
   /** Stores a job that runs a script, without telling the queue. */
   store(script: Script, change?: Partial<NewJob>): Promise<string>
   /** The same, and tells the queue. */
@@ -59,6 +61,7 @@ export async function createJobsFixture(urls: BackendUrls): Promise<JobsFixture>
     client,
     metrics,
     modelId,
+    dir: place.dir,
     async store(script, change = {}) {
       const recipe = { name: 'scripted', body: script }
       const base = { project, modelId, recipe, datasets: {}, target: { device: 'cpu' }, gates: [], queue: 'cpu' }

@@ -1,0 +1,191 @@
+import { createReadStream } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseRecipe } from '../../../src/engine/schemas.ts'
+import { builtinRecipes, decodeModel } from '../../../src/engine/index.ts'
+import { childEntry } from '../../../src/jobs/capped-child.ts'
+import { createInspect } from '../../../src/jobs/inspect/client.ts'
+import type { JobChildSettings } from '../../../src/jobs/optimize/settings.ts'
+import type { FileRef, JobDetail, NewJob } from '../../../src/storage/index.ts'
+import { createJobsFixture, project, type JobsFixture } from '../../support/jobs.ts'
+import { workerDeps } from '../../support/job-worker.ts'
+import { createTestDatabase, type TestDatabase } from '../../support/postgres.ts'
+
+const digits = join(import.meta.dirname, '../../../examples/digits')
+const target = { device: 'cpu', threads: 1, batch: 1, host: null, labels: {} }
+
+let database: TestDatabase
+let jobs: JobsFixture
+let dir: string
+let model: string
+let calibration: string
+let evaluation: string
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  const { connectionString } = database
+  jobs = await createJobsFixture({ connectionString, redisUrl: undefined })
+  const settings: JobChildSettings = {
+    connectionString,
+    runtime: 'ort',
+    logLevel: 'warn',
+    cacheBytes: 2 ** 28,
+    measureBudgetMs: 300,
+    isa: ['avx512_vnni'],
+  }
+  dir = jobs.dir
+  const { attempt } = workerDeps(jobs.storage, jobs.backend, { connectionString, redisUrl: undefined, dir })
+  const entry = childEntry(import.meta.url, '../../../src/roles/job-child')
+  await jobs.startWorker({
+    slots: 1,
+    attempt: { ...attempt, entry, leaseMs: 10_000, memoryBytes: 2 ** 31, childSettings: settings, slotsDir: dir },
+  })
+  model = await storeModel('digits.onnx')
+  calibration = await storeDataset('calibration.npz', null)
+  evaluation = await storeDataset('evaluation.npz', 'labels')
+})
+afterAll(async () => {
+  await jobs.close()
+  await database.drop()
+})
+
+async function upload(file: string): Promise<FileRef> {
+  const blob = await jobs.storage.artifacts.write(createReadStream(file), { maxBytes: 2 ** 30 })
+  return { name: basename(file), ...blob }
+}
+
+async function storeModel(name: string): Promise<string> {
+  const files = [await upload(join(digits, name))]
+  return (await jobs.storage.models.create({ project, name: 'digits', files, signature: {} })).id
+}
+
+async function storeDataset(name: string, labels: string | null): Promise<string> {
+  const files = [await upload(join(digits, name))]
+  const row = { project, name: 'digits', files, schema: { arrays: [], labels }, samples: 1 }
+  return (await jobs.storage.datasets.create(row)).id
+}
+
+async function runJob(recipe: keyof typeof builtinRecipes, change: Partial<NewJob> = {}): Promise<JobDetail> {
+  const body = parseRecipe(builtinRecipes[recipe])
+  const job = await jobs.storage.jobs.create({
+    project,
+    modelId: model,
+    recipe: { id: null, name: recipe, version: 1, body },
+    datasets: {},
+    target,
+    gates: [],
+    queue: 'cpu',
+    ...change,
+  })
+  await jobs.client.enqueue(job.id, 'cpu')
+  return jobs.untilOver(job.id)
+}
+
+describe('an optimize job', () => {
+  test('quantizes a real model, proves it, and publishes model and evidence', async () => {
+    const job = await runJob('int8-static', {
+      datasets: { calibration, eval: evaluation },
+      gates: ['top1 >= baseline - 0.02', 'size <= 0.4 * baseline', 'size <= 1KB'],
+    })
+    expect(job.error).toBeNull()
+    expect(job).toMatchObject({ state: 'succeeded', attempt: 1 })
+    expect(job.stages.map(({ name, state }) => [name, state])).toEqual(
+      ['admit', 'simplify', 'calibrate', 'optimize', 'verify', 'measure', 'package']
+        .filter((name) => job.stages.some((stage) => stage.name === name))
+        .map((name) => [name, 'succeeded']),
+    )
+    expect(job.verdict).toMatchObject({ passed: false, quality_basis: { task: 'classification', generated: false } })
+    const gates = job.verdict?.['gates'] as { passed: boolean }[]
+    expect(gates.map(({ passed }) => passed)).toEqual([true, true, false])
+    expect(job.placement).toMatchObject({ provider: 'CPUExecutionProvider', fallback_nodes: 0, device: 'cpu' })
+    expect(job.candidates.map(({ role }) => role)).toEqual(['baseline', 'chosen'])
+    const result = await jobs.storage.models.find(project, job.resultModelId ?? '')
+    expect(result).toMatchObject({ name: 'digits-int8-static', parentId: model, jobId: job.id })
+    const [file] = result!.files
+    const bytes = await buffer(jobs.storage.artifacts.read(file!.sha256))
+    const ops = [...decodeModel(bytes).graph.nodes].map((node) => node.opType)
+    expect(ops).toContain('DequantizeLinear')
+    expect(result?.sizeBytes).toBeLessThan((await readFile(join(digits, 'digits.onnx'))).byteLength / 2)
+  })
+
+  test('without a dataset judges on made-up inputs and says so', async () => {
+    const job = await runJob('lossless')
+    expect(job).toMatchObject({ state: 'succeeded', error: null })
+    expect(job.warnings.map(({ code }) => code)).toContain('quality_on_generated_inputs')
+    expect(job.verdict).toMatchObject({ passed: true, quality_basis: { task: 'agreement', generated: true } })
+    expect(['faster', 'same', 'slower']).toContain(job.verdict?.['significance'])
+  })
+
+  test('that needs a dataset and has none fails by name, at once', async () => {
+    expect(await runJob('int8-static')).toMatchObject({
+      state: 'failed',
+      attempt: 1,
+      error: { code: 'dataset_needed' },
+    })
+  })
+
+  test('whose model is not one fails in its first stage', async () => {
+    const files = [await upload(join(digits, 'README.md'))]
+    const { id } = await jobs.storage.models.create({ project, name: 'text', files, signature: {} })
+    const job = await runJob('lossless', { modelId: id })
+    expect(job).toMatchObject({ state: 'failed', attempt: 1, error: { code: 'model_invalid' } })
+    expect(job.stages.map(({ name, state }) => [name, state])).toEqual([['admit', 'failed']])
+  })
+
+  test('canceled while it measures publishes nothing', async () => {
+    const job = await jobs.storage.jobs.create({
+      project,
+      modelId: model,
+      recipe: { id: null, name: 'lossless', version: 1, body: parseRecipe(builtinRecipes.lossless) },
+      datasets: {},
+      target,
+      gates: [],
+      queue: 'cpu',
+    })
+    await jobs.client.enqueue(job.id, 'cpu')
+    await jobs.until(job.id, ({ stage }) => stage === 'measure')
+    await jobs.storage.jobs.requestCancel(project, job.id, 'enough')
+    expect(await jobs.untilOver(job.id)).toMatchObject({ state: 'canceled', resultModelId: null })
+    expect(await jobs.published(job.id)).toEqual([])
+  })
+
+  test('leaves nothing in its work folder', async () => {
+    expect(await readdir(join(dir, 'slot-0'))).toEqual(['cache'])
+  })
+})
+
+describe('inspection', () => {
+  const inspector = () =>
+    createInspect({
+      entry: childEntry(import.meta.url, '../../../src/roles/inspect-child'),
+      connectionString: database.connectionString,
+      workDir: join(dir, 'inspect'),
+      memoryBytes: 2 ** 30,
+    })
+
+  test('of a model gives its facts', async () => {
+    const { facts, findings } = await inspector().model([await upload(join(digits, 'digits.onnx'))])
+    expect(facts).toMatchObject({ inputs: [{ dtype: 'float32' }], ops: { Conv: expect.any(Number) } })
+    expect(findings).toEqual([])
+  })
+
+  test('of a dataset gives its schema', async () => {
+    const { schema, samples } = await inspector().dataset(await upload(join(digits, 'evaluation.npz')))
+    expect(schema.labels).toBe('labels')
+    expect(samples).toBeGreaterThan(100)
+  })
+
+  test('of something else is refused with a code, and leaves nothing behind', async () => {
+    const file = await upload(join(digits, 'README.md'))
+    await expect(inspector().model([{ ...file, name: 'x.onnx' }])).rejects.toMatchObject({ code: 'model_invalid' })
+    await expect(inspector().dataset(file)).rejects.toMatchObject({ code: 'dataset_invalid' })
+    expect(await readdir(join(dir, 'inspect'))).toEqual([])
+  })
+
+  test('of a name that leaves its folder is refused', async () => {
+    const file = await upload(join(digits, 'digits.onnx'))
+    await expect(inspector().model([{ ...file, name: '../out.onnx' }])).rejects.toMatchObject({ code: 'model_unsafe' })
+  })
+})
