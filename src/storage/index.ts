@@ -2,8 +2,16 @@ export type { Storage, StorageOptions, NotifyHandler } from './storage.ts'
 export { newId, isId, idPrefixes, type IdPrefix } from './ids.ts'
 export type { FileRef, JsonObject, Page, Paging } from './rows.ts'
 export type { ArtifactStore, BlobInfo, ReadOptions, WriteOptions } from './artifacts/port.ts'
-export type { ArtifactCache, CacheOptions, CacheStats, MaterializedFiles } from './artifacts/cache.ts'
-export { defaultArchiveLimits, type ArchiveKind, type ArchiveLimits, type ArchiveSink } from './artifacts/archive.ts'
+export {
+  openCache,
+  type ArtifactCache,
+  type CacheOptions,
+  type CacheStats,
+  type MaterializedFiles,
+} from './artifacts/cache.ts'
+export { defaultArchiveLimits, unpackArchive, type ArchiveKind, type ArchiveSink } from './artifacts/archive.ts'
+export type { ArchiveLimits } from './artifacts/archive-guard.ts'
+export { checkFileName } from './artifacts/file-names.ts'
 export type { ModelRow, Models, NewModel } from './repositories/models.ts'
 export type { DatasetRow, Datasets, NewDataset } from './repositories/datasets.ts'
 export type { RecipeRow, Recipes } from './repositories/recipes.ts'

@@ -54,6 +54,10 @@ export interface Webhooks {
   remove(project: string, id: string): Promise<boolean>
   /** Writes a delivery for each enabled webhook of the project that wants the type; returns how many. */
   enqueue(project: string, type: string, payload: object): Promise<number>
+  /** One delivery to one webhook, whatever it subscribed to. Undefined: no such webhook. */
+  deliver(project: string, webhookId: string, type: string, payload: object): Promise<DeliveryRow | undefined>
+  /** A new delivery of what an old one carried. Undefined: no such delivery of that webhook. */
+  redeliver(project: string, webhookId: string, deliveryId: string): Promise<DeliveryRow | undefined>
   /** Due deliveries, each to one caller only; counts the try and hides them for `leaseMs`. */
   claimDeliveries(request: { limit: number; leaseMs: number }): Promise<readonly ClaimedDelivery[]>
   markDelivered(id: string, status: number): Promise<void>
@@ -89,6 +93,15 @@ export function createWebhooks({ prisma, transaction }: Database): Webhooks {
       return (await prisma.webhook.deleteMany({ where: { project, id } })).count === 1
     },
     enqueue: (project, type, payload) => transaction((tx) => enqueueDeliveries(tx, { project, type, payload })),
+    deliver: (project, webhookId, type, payload) =>
+      transaction((tx) => createDelivery(tx, { project, webhookId, type, payload })),
+    redeliver: (project, webhookId, deliveryId) =>
+      transaction(async (tx) => {
+        const old = await tx.webhookDelivery.findFirst({ where: { project, webhookId, id: deliveryId } })
+        if (old === null) return undefined
+        const { type, payload } = toDeliveryRow(old)
+        return createDelivery(tx, { project, webhookId, type, payload })
+      }),
     claimDeliveries: (request) => transaction((tx) => claimDeliveries(tx, request)),
     async markDelivered(id, status) {
       const data = { state: 'delivered', nextTryAt: null, lastStatus: status, lastError: null }
@@ -123,6 +136,16 @@ async function enqueueDeliveries(tx: Transaction, { project, type, payload, webh
     return { id: newId('dlv'), webhookId: id, project, type, payload: toJson(payload), nextTryAt }
   })
   return (await tx.webhookDelivery.createMany({ data })).count
+}
+
+async function createDelivery(
+  tx: Transaction,
+  { project, webhookId, type, payload }: NewDelivery & { readonly webhookId: string },
+): Promise<DeliveryRow | undefined> {
+  const webhook = await tx.webhook.findFirst({ where: { project, id: webhookId }, select: { id: true } })
+  if (webhook === null) return undefined
+  const data = { id: newId('dlv'), webhookId, project, type, payload: toJson(payload), nextTryAt: new Date() }
+  return toDeliveryRow(await tx.webhookDelivery.create({ data }))
 }
 
 /** What the webhooks of the project are told of a job that ended; in the transaction that ends it. */
