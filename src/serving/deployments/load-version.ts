@@ -6,7 +6,7 @@ import type { RunSlots } from '../scheduler/run-slots.ts'
 import type { ServedVersion } from '../served-version.ts'
 import { createStatistics } from '../statistics.ts'
 import { resolveOptions, type ResolvedOptions } from './options.ts'
-import { checkSignature, probeSession, type Signature } from './probe.ts'
+import { checkSignature, probeSession, type StoredSignature } from './probe.ts'
 
 export interface LoadDeps {
   readonly storage: Pick<Storage, 'models'>
@@ -62,7 +62,7 @@ function modelFile({ id, files, sha256 }: ModelRow): string {
 }
 
 async function admit(session: Session, model: ModelRow, options: ResolvedOptions, signal: AbortSignal): Promise<void> {
-  const stored = model.signature as unknown as Signature
+  const stored = model.signature as unknown as StoredSignature
   try {
     checkSignature(session, stored)
     await probeSession(session, stored, { allowNonFinite: options.allowNonFinite, signal })
@@ -93,7 +93,7 @@ function served(
       lane,
       statistics: createStatistics(),
     },
-    probe: () => probeSession(session, model.signature as unknown as Signature, { allowNonFinite }),
+    probe: () => probeSession(session, model.signature as unknown as StoredSignature, { allowNonFinite }),
     async retire() {
       await lane.drain()
       await session.release()

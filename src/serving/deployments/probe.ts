@@ -6,16 +6,19 @@ import { generateInputs, isViewable, viewOf, type Session, type Tensor, type Ten
 const warmRuns = 3
 const runDeadlineMs = 60_000
 
-export interface Signature {
-  readonly inputs: readonly TensorInfo[]
-  readonly outputs: readonly TensorInfo[]
+/** Inputs and outputs as they are stored; `dynamic_rank` when even the number of dims is unknown. */
+export interface StoredSignature {
+  readonly inputs: readonly StoredInfo[]
+  readonly outputs: readonly StoredInfo[]
 }
+
+type StoredInfo = TensorInfo & { readonly dynamic_rank?: true }
 
 /**
  * The session must have the inputs and outputs that the stored model was said to have, of dtypes the protocol carries.
  * @throws HastenError `model_load_failed`
  */
-export function checkSignature(session: Signature, stored: Signature): void {
+export function checkSignature(session: Session, stored: StoredSignature): void {
   for (const side of ['inputs', 'outputs'] as const) {
     const described = (infos: readonly TensorInfo[]) => infos.map(({ name, dtype }) => `${name}: ${dtype}`).join(', ')
     if (described(session[side]) !== described(stored[side])) {
@@ -36,7 +39,7 @@ export function checkSignature(session: Signature, stored: Signature): void {
  */
 export async function probeSession(
   session: Session,
-  stored: Signature,
+  stored: StoredSignature,
   options: { readonly allowNonFinite: boolean; readonly signal?: AbortSignal },
 ): Promise<void> {
   const feeds = generateInputs(session.inputs, { batch: 1, seed: 1 })
@@ -58,11 +61,12 @@ async function runOnce(session: Session, feeds: Parameters<Session['run']>[0], s
   }
 }
 
-function checkOutput(info: TensorInfo, tensor: Tensor | undefined, allowNonFinite: boolean): void {
+function checkOutput(info: StoredInfo, tensor: Tensor | undefined, allowNonFinite: boolean): void {
   if (tensor === undefined) throw new HastenError('model_run_failed', `the run gave no output '${info.name}'`)
   const fits =
-    tensor.dims.length === info.dims.length &&
-    info.dims.every((dim, axis) => typeof dim !== 'number' || dim === tensor.dims[axis])
+    info.dynamic_rank === true ||
+    (tensor.dims.length === info.dims.length &&
+      info.dims.every((dim, axis) => typeof dim !== 'number' || dim === tensor.dims[axis]))
   if (!fits) {
     const detail = `output '${info.name}' has dims [${tensor.dims.join(', ')}]; stored are [${info.dims.join(', ')}]`
     throw new HastenError('model_run_failed', detail)

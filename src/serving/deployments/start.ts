@@ -52,7 +52,7 @@ export async function startDeployments(deps: DeploymentsDeps): Promise<RunningDe
       state.stopping = true
       bell.ring()
       await loop
-      await stopListening()
+      stopListening()
       for (const entry of entries.values()) loader.dispose(entry)
       await withinTime(loader.settled(), timeoutMs, () => deps.logger.warn('requests were still running at the end'))
       await withdraw(deps)

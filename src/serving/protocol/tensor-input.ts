@@ -58,7 +58,9 @@ function readShape(shape: unknown, info: TensorInfo, pointer: string, limits: Se
     throw fail(`the shape of input '${info.name}' must be an array of integers from 0`)
   }
   const dims: readonly number[] = shape
-  const fits = dims.length === info.dims.length && info.dims.every((dim, axis) => fitsDim(dim, dims[axis]))
+  const fits =
+    info.anyRank === true ||
+    (dims.length === info.dims.length && info.dims.every((dim, axis) => fitsDim(dim, dims[axis])))
   if (!fits) {
     const wanted = info.dims.map((dim) => (typeof dim === 'number' ? dim : -1))
     throw fail(`input '${info.name}' has shape [${dims.join(', ')}]; the model takes [${wanted.join(', ')}]`)

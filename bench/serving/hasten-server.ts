@@ -1,0 +1,58 @@
+// The data plane as the serve role builds it, with one deployment that is already loaded: no database is asked.
+import { availableParallelism } from 'node:os'
+import { createOrtRuntime } from '../../src/engine/runtime/ort/index.ts'
+import { createKeyAuthorizer } from '../../src/serving/authorize.ts'
+import { createCatalog } from '../../src/serving/deployments/catalog.ts'
+import { createEntry } from '../../src/serving/deployments/entry.ts'
+import { resolveOptions } from '../../src/serving/deployments/options.ts'
+import { buildServing } from '../../src/serving/protocol/app.ts'
+import { createLane } from '../../src/serving/scheduler/lane.ts'
+import { createRunSlots } from '../../src/serving/scheduler/run-slots.ts'
+import { createStatistics } from '../../src/serving/statistics.ts'
+import { createLogger, createMetrics } from '../../src/telemetry.ts'
+
+const [path = ''] = process.argv.slice(2)
+const cores = availableParallelism()
+const runtime = createOrtRuntime({ maxRunsInFlight: cores })
+const options = resolveOptions({}, {}, cores)
+const session = await runtime.createSession({ path }, { session: options.session })
+const { maxQueue, maxInFlight } = options
+const now = new Date()
+const entry = createEntry({
+  id: 'dep_bench',
+  project: 'default',
+  name: 'cls',
+  state: 'ready',
+  error: null,
+  active: 1,
+  traffic: {},
+  metadata: {},
+  versions: [],
+  createdAt: now,
+  updatedAt: now,
+})
+entry.current = {
+  served: {
+    name: 'cls',
+    version: '1',
+    project: 'default',
+    inputs: session.inputs,
+    outputs: session.outputs,
+    instances: maxInFlight,
+    lane: createLane({ session, slots: createRunSlots(cores), maxQueue, maxInFlight }),
+    statistics: createStatistics(),
+  },
+  probe: async () => {},
+  retire: async () => {},
+}
+const app = buildServing({
+  catalog: createCatalog(new Map([['cls', entry]]), { first: [entry], stopping: false }),
+  authorize: createKeyAuthorizer({
+    findKey: async () => ({ project: 'default', scopes: ['predict'], expiresAt: null }),
+  }),
+  metrics: createMetrics(),
+  logger: createLogger({ level: 'info', role: 'serve' }),
+  version: '0.0.0',
+})
+await app.listen({ host: '127.0.0.1', port: 0 })
+process.send?.({ url: app.listeningOrigin })

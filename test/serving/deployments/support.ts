@@ -1,0 +1,89 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { decodeModel, describeModel } from '../../../src/engine/index.ts'
+import { createOrtRuntime } from '../../../src/engine/runtime/ort/index.ts'
+import { startDeployments, type DeploymentsDeps, type RunningDeployments } from '../../../src/serving/index.ts'
+import type { Runtime } from '../../../src/serving/engine.ts'
+import { newId, openCache, type ModelRow, type Storage } from '../../../src/storage/index.ts'
+import { openStorage } from '../../../src/storage/open.ts'
+import { createTestDatabase } from '../../support/postgres.ts'
+import { listen, silentLogger, type TestServer } from '../support.ts'
+
+export const project = 'default'
+
+export interface Bench {
+  readonly storage: Storage
+  readonly runtime: Runtime
+  readonly connectionString: string
+  /** Stores a model as an upload does. */
+  store(name: string, bytes: Uint8Array, over?: { signature?: object; session?: object }): Promise<ModelRow>
+  /** A serve process of its own, listening. */
+  serve(over?: Partial<DeploymentsDeps>): Promise<TestServer & { deployments: RunningDeployments; serverId: string }>
+  close(): Promise<void>
+}
+
+/** A database, a cache directory and a runtime for one test file. */
+export async function openBench(): Promise<Bench> {
+  const database = await createTestDatabase()
+  const storage = await openStorage({ connectionString: database.connectionString })
+  const runtime = createOrtRuntime()
+  const dir = mkdtempSync(path.join(tmpdir(), 'hasten-serving-'))
+  const closers: (() => Promise<void>)[] = []
+  let servers = 0
+  return {
+    storage,
+    runtime,
+    connectionString: database.connectionString,
+    async store(name, bytes, { signature, session = {} } = {}) {
+      const { sha256, sizeBytes } = await storage.artifacts.write(chunks(bytes), { maxBytes: 2 ** 30 })
+      const files = [{ name: 'model.onnx', sha256, sizeBytes }]
+      const described = signature ?? describeModel(decodeModel(bytes), sizeBytes)
+      return storage.models.create({ project, name, files, session, signature: described })
+    },
+    async serve(over = {}) {
+      const serverId = newId('srv')
+      servers++
+      const cache = await openCache({
+        dir: path.join(dir, String(servers)),
+        maxBytes: 2 ** 30,
+        artifacts: storage.artifacts,
+      })
+      const deps = { storage, cache, runtime, serverId, logger: silentLogger(), url: 'http://localhost', cores: 2 }
+      const deployments = await startDeployments({ ...deps, pollMs: 200, ...over })
+      const server = await listen(deployments.catalog)
+      closers.push(async () => {
+        await server.app.close()
+        await deployments.stop({ timeoutMs: 5000 })
+      })
+      return { ...server, deployments, serverId }
+    },
+    async close() {
+      for (const close of closers) await close()
+      await runtime.close()
+      await storage.close()
+      await database.drop()
+      rmSync(dir, { recursive: true })
+    },
+  }
+}
+
+async function* chunks(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes
+}
+
+/** Asks until `read` gives something; fails after 20 s. */
+export async function eventually<T>(read: () => Promise<T | undefined>): Promise<T> {
+  const end = performance.now() + 20_000
+  for (;;) {
+    const value = await read()
+    if (value !== undefined) return value
+    if (performance.now() > end) throw new Error('it did not happen within 20 s')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+export async function untilReady(url: string, name: string, version?: number): Promise<void> {
+  const path = version === undefined ? name : `${name}/versions/${version}`
+  await eventually(async () => ((await fetch(`${url}/v2/models/${path}/ready`)).ok ? true : undefined))
+}
