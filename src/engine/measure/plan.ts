@@ -11,7 +11,7 @@ export interface RoundPlan {
 const targetRounds = 40
 
 /** Below this an interval says little; a model so slow that these don't fit runs past the budget. */
-const minRounds = 8
+const minRounds = 10
 
 /** Bounds what is kept of a fast model: 40 rounds of 2 × 250 runs place even p99 well. */
 const maxRunsPerBlock = 250
@@ -19,7 +19,7 @@ const maxRunsPerBlock = 250
 /** From here on an untimed run costs little; slower models refill the caches in a small part of a run anyway. */
 const minRunsToSettle = 4
 
-export const blocksPerRound = 2
+const blocksPerRound = 2
 
 /**
  * Plans rounds for models of these latencies, so that all of them together fit the budget.

@@ -9,7 +9,7 @@ describe('planRounds', () => {
     [[1, 1, 1], 2400, { rounds: 40, runsPerBlock: 9, settle: true }],
     [[1, 1, 1], 960, { rounds: 40, runsPerBlock: 4, settle: false }],
     [[1, 1, 1], 120, { rounds: 20, runsPerBlock: 1, settle: false }],
-    [[1000, 1000, 1000], 100, { rounds: 8, runsPerBlock: 1, settle: false }],
+    [[1000, 1000, 1000], 100, { rounds: 10, runsPerBlock: 1, settle: false }],
     [[0.01, 0.01, 0.01], 60_000, { rounds: 40, runsPerBlock: 250, settle: true }],
   ])('for models of %j ms in %i ms', (latencies, budget, plan) => {
     expect(planRounds(latencies, budget)).toEqual(plan)
