@@ -66,7 +66,8 @@ function evaluateGate(gate: Gate, evidence?: Evidence, quality?: QualityReport):
   const threshold = scale * (baseline ?? 0) + offset
   const slack = relativeSlack * Math.max(Math.abs(value), Math.abs(threshold))
   const passed = comparisonTests[gate.comparison](value, threshold, slack)
-  return { expr, passed, value, threshold, detail: describeResult(gate, value, threshold, baseline) }
+  const detail = describeResult(gate, value, threshold, baseline) + describeScale(metric, quality)
+  return { expr, passed, value, threshold, detail }
 }
 
 function readMetric(metric: GateMetric, evidence?: Evidence, quality?: QualityReport): Reading | undefined {
@@ -95,6 +96,15 @@ function describeResult(gate: Gate, value: number, threshold: number, baseline: 
   const reference = gate.scale !== 0 && baseline !== null ? ` (baseline ${formatAmount(baseline, dimension)})` : ''
   const wanted = `${gate.comparison} ${formatAmount(threshold, dimension)}`
   return `${gate.metric} is ${formatAmount(value, dimension)}, wanted ${wanted}${reference}`
+}
+
+/**
+ * Relative errors say nothing of outputs near zero (a detector that finds nothing): the absolute one stands beside them.
+ */
+function describeScale(metric: GateMetric, quality?: QualityReport): string {
+  if (metric !== 'sqnr' && metric !== 'cosine') return ''
+  const row = quality?.metrics.find((row) => row.metric === 'max_abs')
+  return row === undefined ? '' : `; the largest difference is ${round(row.optimized)}`
 }
 
 const formats: Record<Dimension, (value: number) => string> = {

@@ -148,6 +148,10 @@ describe('evaluateGates', () => {
   it('explains a result with its numbers and units', () => {
     expect(evaluate('p50 <= 0.8 * baseline').detail).toBe('p50 is 1 ms, wanted <= 1.6 ms (baseline 2 ms)')
     expect(evaluate('size <= 300KB').detail).toBe('size is 400 KB, wanted <= 300 KB')
+    const nearZero = report('agreement', [row('sqnr', null, 7.4), row('max_abs', null, 1.5e-7)])
+    expect(evaluate('sqnr >= 30dB', nearZero).detail).toBe(
+      'sqnr is 7.4 dB, wanted >= 30 dB; the largest difference is 1.5e-7',
+    )
   })
 
   it.each([
