@@ -65,7 +65,9 @@ export async function createClient(config: Config): Promise<Client> {
       const response = await send(target, { headers: { accept: 'text/event-stream' } })
       if (response.body === null) return
       const stream = response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream())
-      for await (const { id, event, data } of stream) yield { id, type: event ?? 'message', data: JSON.parse(data) }
+      for await (const { id, event, data } of stream) {
+        yield { id, type: event ?? 'message', data: (JSON.parse(data) as { data: unknown }).data }
+      }
     },
   }
 }

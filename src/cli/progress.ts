@@ -7,11 +7,12 @@ export interface JobEvent {
 }
 
 interface StageEvent {
-  readonly name: string
+  readonly stage: string
   readonly state: string
 }
 
 interface ProgressEvent {
+  readonly stage: string
   readonly done: number
   readonly total: number
   readonly unit: string
@@ -32,17 +33,15 @@ export function createStageView(stream: NodeJS.WriteStream): StageView {
 }
 
 function plainView(stream: NodeJS.WritableStream): StageView {
-  let current = ''
   const write = (line: string) => stream.write(`${line}\n`)
   const show = ({ type, data }: JobEvent) => {
     if (type === 'job.stage') {
-      const { name, state } = data as StageEvent
-      current = name
-      write(`${name}: ${state}`)
+      const { stage, state } = data as StageEvent
+      write(`${stage}: ${state}`)
     }
     if (type === 'job.progress') {
-      const { done, total, unit } = data as ProgressEvent
-      if (done === total) write(`${current}: ${done}/${total} ${unit}`)
+      const { stage, done, total, unit } = data as ProgressEvent
+      if (done === total) write(`${stage}: ${done}/${total} ${unit}`)
     }
   }
   return { show, end: async () => {} }
@@ -85,16 +84,14 @@ function liveView(): StageView {
     { concurrent: true, exitOnError: false, rendererOptions: { collapseErrors: false, collapseSkips: false } },
   )
   const finished = tasks.run()
-  let current: string | undefined
   const show = ({ type, data }: JobEvent) => {
     if (type === 'job.stage') {
-      const { name, state } = data as StageEvent
-      current = name
-      if (state !== 'running') slots.get(name)?.settle(state)
+      const { stage, state } = data as StageEvent
+      if (state !== 'running') slots.get(stage)?.settle(state)
     }
-    if (type === 'job.progress' && current !== undefined) {
-      const { done, total, unit } = data as ProgressEvent
-      slots.get(current)?.report(`${done}/${total} ${unit}`)
+    if (type === 'job.progress') {
+      const { stage, done, total, unit } = data as ProgressEvent
+      slots.get(stage)?.report(`${done}/${total} ${unit}`)
     }
   }
   const end = async () => {
