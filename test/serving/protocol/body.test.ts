@@ -1,0 +1,60 @@
+import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
+import { deflateSync, gzipSync } from 'node:zlib'
+import { describe, expect, test } from 'vitest'
+import { inflateBody, readBody, readBodyHeaders, type BodyHeaders } from '../../../src/serving/protocol/body.ts'
+
+/** The body of a request, in the pieces a socket might give. */
+const stream = (...chunks: Uint8Array[]) => Readable.from(chunks, { objectMode: false }) as unknown as IncomingMessage
+const sized = (length: number, jsonLength?: number): BodyHeaders => ({ length, jsonLength, encoding: undefined })
+
+describe('a body', () => {
+  test.each([1, 15, 16, 17, 93])('has its tail aligned after %i bytes of JSON', async (jsonLength) => {
+    const bytes = Buffer.from(Array.from({ length: jsonLength + 40 }, (_, index) => index))
+    const body = await readBody(stream(bytes.subarray(0, 7), bytes.subarray(7)), sized(bytes.length, jsonLength), 1000)
+    expect(body.equals(bytes)).toBe(true)
+    expect((body.byteOffset + jsonLength) % 16).toBe(0)
+  })
+
+  test('of unknown length is joined, up to the limit', async () => {
+    const chunked: BodyHeaders = { length: undefined, jsonLength: undefined, encoding: undefined }
+    const parts = [Buffer.from('ab'), Buffer.from('cd')]
+    expect((await readBody(stream(...parts), chunked, 4)).toString()).toBe('abcd')
+    await expect(readBody(stream(...parts), chunked, 3)).rejects.toMatchObject({ code: 'body_too_large' })
+  })
+
+  test('that breaks off is an error', async () => {
+    const broken = new Readable({ read() {} })
+    const reading = readBody(broken as unknown as IncomingMessage, sized(10), 100)
+    broken.push(Buffer.from('abc'))
+    broken.destroy(new Error('aborted'))
+    await expect(reading).rejects.toMatchObject({ code: 'upload_aborted' })
+  })
+})
+
+describe('compression', () => {
+  const plain = Buffer.alloc(5000, 'x')
+
+  test('is undone for gzip and deflate', async () => {
+    expect(await inflateBody(gzipSync(plain), 'gzip', 5000)).toEqual(plain)
+    expect(await inflateBody(deflateSync(plain), 'deflate', 5000)).toEqual(plain)
+    expect(await inflateBody(plain, undefined, 5000)).toBe(plain)
+  })
+
+  test('cannot grow past the limit, and must be what it says', async () => {
+    await expect(inflateBody(gzipSync(plain), 'gzip', 4999)).rejects.toMatchObject({ code: 'body_too_large' })
+    await expect(inflateBody(gzipSync(plain).subarray(0, 20), 'gzip', 5000)).rejects.toMatchObject({
+      code: 'invalid_request',
+    })
+    await expect(inflateBody(plain, 'deflate', 5000)).rejects.toMatchObject({ code: 'invalid_request' })
+  })
+})
+
+test.each([
+  [{ 'content-length': '101' }, 'body_too_large'],
+  [{ 'inference-header-content-length': '0x10' }, 'invalid_request'],
+  [{ 'inference-header-content-length': '99999999999999999999' }, 'invalid_request'],
+  [{ 'content-encoding': 'br' }, 'unsupported_media_type'],
+])('headers %j are refused: %s', (headers, code) => {
+  expect(() => readBodyHeaders(headers, 100)).toThrow(expect.objectContaining({ code }))
+})
