@@ -36,7 +36,7 @@ const smallestScale = 2 ** -126
 
 /**
  * Scale and zero point of a range that is widened to hold 0, since zero padding and ReLU must be exact. A range of no
- * width gets scale 1 and zero point 0. The scale is rounded to float32 first, so that it is the one the model holds.
+ * width gets scale 1 and zero point 0. The scale is rounded to float32, as the model holds it; the zero point is not.
  * (Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, 2018)
  */
 export function affineParams(range: Range, options: AffineOptions): AffineParams {
@@ -45,9 +45,10 @@ export function affineParams(range: Range, options: AffineOptions): AffineParams
   const largest = Math.max(Math.abs(range.min), Math.abs(range.max))
   const min = symmetric ? -largest : Math.min(range.min, 0)
   const max = symmetric ? largest : Math.max(range.max, 0)
-  const scale = Math.fround((max - min) / (high - low))
+  const step = (max - min) / (high - low)
+  const scale = Math.fround(step)
   if (!(scale >= smallestScale)) return { dtype, scale: 1, zeroPoint: 0, low, high }
-  const zeroPoint = symmetric ? roundHalfEven((low + high) / 2) : roundHalfEven(low - min / scale)
+  const zeroPoint = roundHalfEven(symmetric ? (low + high) / 2 : low - min / step)
   return { dtype, scale, zeroPoint, low, high }
 }
 
@@ -55,8 +56,9 @@ export function affineParams(range: Range, options: AffineOptions): AffineParams
 export function roundHalfEven(value: number): number {
   const floor = Math.floor(value)
   const rest = value - floor
-  if (rest !== 0.5) return Math.round(value)
-  return floor % 2 === 0 ? floor : floor + 1
+  const nearest = rest === 0.5 && floor % 2 === 0 ? floor : Math.round(value)
+  // Not −0, which would compare unequal to the integer it becomes.
+  return nearest + 0
 }
 
 /** One value as an integer of `params`, saturated. */

@@ -5,12 +5,11 @@ import type { Graph, Node, Value } from '../ir/graph.ts'
 import { cloneModel } from '../ir/clone.ts'
 import { graphsWithin, type Model } from '../ir/model.ts'
 import { elementCount, tensorOf } from '../ir/tensor.ts'
-import { readConstants, type ConstantReader } from '../rewrite/constants.ts'
 import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
 import { int8Warnings, reducesRange } from './int8-target.ts'
 import { upgradeOpset } from './opset/upgrade.ts'
 import { definePass, type Note, type PassOptions } from './pass.ts'
-import { readLinear, type LinearNode } from './quantize/linear-nodes.ts'
+import { isExcluded, readLinear, type LinearNode } from './quantize/linear-nodes.ts'
 import { liftConstants, unlistInitializers } from './simplify/lift-constants.ts'
 
 type Options = Omit<PassOptions<'quantize.dynamic'>, 'reduceRange'> & { readonly reduceRange: boolean }
@@ -39,11 +38,10 @@ export const quantizeDynamicPass = definePass({
 })
 
 function quantizeNodes(model: Model, options: Options): Note[] {
-  const constants = readConstants(model)
   return [...graphsWithin(model.graph)].flatMap((graph) => {
     const quantized: QuantizedInputs = new Map()
     const nodes = [...graph.nodes].filter((node) => node.domain === '' && isWanted(node, options))
-    return nodes.map((node) => quantizeNode(graph, node, constants, options, quantized))
+    return nodes.map((node) => quantizeNode(graph, node, options, quantized))
   })
 }
 
@@ -54,23 +52,17 @@ function isWanted({ opType }: Node, { ops }: Options): boolean {
   return (ops as readonly string[]).includes(opType)
 }
 
-function quantizeNode(
-  graph: Graph,
-  node: Node,
-  constants: ConstantReader,
-  options: Options,
-  quantized: QuantizedInputs,
-): Note {
+function quantizeNode(graph: Graph, node: Node, options: Options, quantized: QuantizedInputs): Note {
   const { name, opType } = node
-  const linear = chooseNode(node, constants, options)
+  const linear = chooseNode(node, options)
   if (typeof linear === 'string') return { node: name, op: opType, action: 'skipped', reason: linear }
   replaceByInteger(graph, linear, options, quantized)
   return { node: name, op: opType, action: 'done', reason: 'runs in int8, the range of its input measured at run time' }
 }
 
-function chooseNode(node: Node, constants: ConstantReader, { exclude, minElements }: Options): LinearNode | string {
-  if (exclude.includes(node.name) || exclude.includes(node.outputs[0]?.name ?? '')) return 'excluded by the options'
-  const linear = readLinear(node, constants)
+function chooseNode(node: Node, { exclude, minElements }: Options): LinearNode | string {
+  if (isExcluded(node, exclude)) return 'excluded by the options'
+  const linear = readLinear(node)
   if (typeof linear === 'string') return linear
   const { dtype } = linear.input.type ?? {}
   if (dtype !== undefined && dtype !== 'float32') return `its input is ${dtype}`

@@ -2,7 +2,6 @@ import { HastenError } from '../../errors.ts'
 import { collectRanges } from '../calibrate/collect-ranges.ts'
 import type { Model } from '../ir/model.ts'
 import { graphsWithin } from '../ir/model.ts'
-import { readConstants } from '../rewrite/constants.ts'
 import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
 import { int8Warnings, reducesRange } from './int8-target.ts'
 import { upgradeOpset } from './opset/upgrade.ts'
@@ -70,8 +69,7 @@ async function calibratePlan(model: Model, options: Options, context: PassContex
       'quantize.static chooses ranges from a calibration dataset, and there is none',
     )
   }
-  const constants = readConstants(model)
-  const base = { ops: options.ops, exclude: options.exclude, constants, absorbsClamps: options.activations === 'uint8' }
+  const base = { ops: options.ops, exclude: options.exclude, absorbsClamps: options.activations === 'uint8' }
   const outline = planQuantization(model, { ...base, refusedValue: () => undefined })
   if (outline.anchors.size === 0)
     return {

@@ -1,19 +1,4 @@
-import type { Value } from '../ir/graph.ts'
-import { allGraphs, type Model } from '../ir/model.ts'
 import { elementCount, isViewable, viewOf, type Tensor } from '../ir/tensor.ts'
-
-/** Gives the tensor of a value that is the same in every run, else undefined. */
-export type ConstantReader = (value: Value | undefined) => Tensor | undefined
-
-/**
- * Reads constants of a model as it is now. An initializer that is a graph input too is a default that a caller may
- * override, so it is not one.
- */
-export function readConstants(model: Model): ConstantReader {
-  const overridable = new Set<Value>()
-  for (const graph of allGraphs(model)) for (const input of graph.inputs) overridable.add(input)
-  return (value) => (value === undefined || overridable.has(value) ? undefined : value.initializer)
-}
 
 /** The elements of a numeric tensor as numbers, or undefined for types that a typed array can't show. float16 is decoded. */
 export function numbersOf(tensor: Tensor): number[] | undefined {

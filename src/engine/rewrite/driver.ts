@@ -1,6 +1,6 @@
 import type { Graph, Node } from '../ir/graph.ts'
 import { graphsWithin, type Model } from '../ir/model.ts'
-import { readConstants, type ConstantReader } from './constants.ts'
+import { inferTypes } from '../ops/index.ts'
 import { removeDead } from './dead.ts'
 import type { Journal } from './journal.ts'
 import { matchAt, type Match } from './pattern.ts'
@@ -19,10 +19,9 @@ export function applyRules(model: Model, rules: readonly Rule[], journal: Journa
     rules.flatMap((rule) => rule.variants.map((pattern) => ({ rule, pattern }))),
     ({ pattern }) => pattern.opType,
   )
-  const scope: RuleScope = { opset: model.opsetImports.get('') ?? 0 }
   let total = 0
   for (let round = 0; round < maxRounds; round += 1) {
-    const state: DriverState = { byRoot, scope, journal, constants: readConstants(model) }
+    const state: DriverState = { byRoot, scope: { types: inferTypes(model) }, journal }
     const changes = [...graphsWithin(model.graph)].reduce((count, graph) => count + visitGraph(graph, state), 0)
     if (changes === 0) break
     total += changes
@@ -34,7 +33,6 @@ interface DriverState {
   readonly byRoot: ReadonlyMap<string, readonly { rule: Rule; pattern: Rule['variants'][number] }[]>
   readonly scope: RuleScope
   readonly journal: Journal
-  readonly constants: ConstantReader
 }
 
 function visitGraph(graph: Graph, state: DriverState): number {
@@ -45,7 +43,7 @@ function visitGraph(graph: Graph, state: DriverState): number {
 
 function visitNode(graph: Graph, node: Node, state: DriverState): boolean {
   for (const { rule, pattern } of state.byRoot.get(node.opType) ?? []) {
-    const match = matchAt(pattern, node, state.constants)
+    const match = matchAt(pattern, node)
     if (match !== undefined && applyRule(graph, rule, match, state)) return true
   }
   return false
@@ -57,11 +55,8 @@ function applyRule(graph: Graph, rule: Rule, match: Match, { scope, journal }: D
   if (output === undefined || (output.uses.size === 0 && !output.isGraphOutput)) return false
   const rewrite = { rule: rule.name, at: output.name, op: match.root.opType, exact: rule.exact }
   const verdict = rule.when(match, scope)
-  if (verdict !== true) {
-    journal.refuse(rewrite, verdict)
-    return false
-  }
-  if (!journal.admit(rewrite)) return false
+  if (typeof verdict === 'string') journal.refuse(rewrite, verdict)
+  if (verdict !== true || !journal.admit(rewrite)) return false
   const replacement = rule.replace(buildBefore(match.root, graph), match)
   graph.replaceAllUses(output, replacement)
   removeDead(match.root)

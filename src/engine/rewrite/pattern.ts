@@ -1,6 +1,6 @@
 import type { Node, Value } from '../ir/graph.ts'
 import type { Tensor } from '../ir/tensor.ts'
-import type { ConstantReader } from './constants.ts'
+import { constantValue, opDefinition } from '../ops/index.ts'
 
 /** What a value must be: anything, a constant, or the first output of an operator with such inputs. */
 export type Pattern = AnyPattern | ConstantPattern | OpPattern
@@ -23,7 +23,7 @@ export interface OpPattern {
   readonly inputs: readonly Pattern[]
   /** Whether inputs beyond the pattern's may be there. */
   readonly open: boolean
-  readonly test: (node: Node, constants: ConstantReader) => boolean
+  readonly test: (node: Node) => boolean
 }
 
 export function any<N extends string>(name: N): AnyPattern & { readonly name: N } {
@@ -50,10 +50,7 @@ export interface Match<N extends string = string> {
   readonly root: Node
   readonly values: Readonly<Record<N, Value>>
   readonly nodes: readonly Node[]
-  readonly constants: ConstantReader
 }
-
-const commutative = new Set(['Add', 'Mul', 'Min', 'Max', 'And', 'Or', 'Xor', 'Equal'])
 
 /** The pattern with the inputs of its commutative operators in every order. Matching one is then free of backtracking. */
 export function commutedVariants(pattern: OpPattern): OpPattern[] {
@@ -62,30 +59,30 @@ export function commutedVariants(pattern: OpPattern): OpPattern[] {
     (lists, options) => lists.flatMap((list) => options.map((option) => [...list, option])),
     [[]],
   )
-  const swaps = commutative.has(pattern.opType) && pattern.inputs.length === 2
+  const isCommutative = opDefinition({ domain: '', opType: pattern.opType })?.commutative ?? false
+  const swaps = isCommutative && pattern.inputs.length === 2
   const orders = swaps ? straight.flatMap((inputs) => [inputs, inputs.toReversed()]) : straight
   return orders.map((inputs) => Object.assign({}, pattern, { inputs }))
 }
 
 /** Matches a pattern at a node, or gives undefined. */
-export function matchAt(pattern: OpPattern, root: Node, constants: ConstantReader): Match | undefined {
+export function matchAt(pattern: OpPattern, root: Node): Match | undefined {
   const values = new Map<string, Value>()
   const nodes: Node[] = []
-  const state = { values, nodes, constants }
+  const state = { values, nodes }
   if (!matchNode(pattern, root, state)) return undefined
-  return { root, values: Object.fromEntries(values), nodes, constants }
+  return { root, values: Object.fromEntries(values), nodes }
 }
 
 interface MatchState {
   readonly values: Map<string, Value>
   readonly nodes: Node[]
-  readonly constants: ConstantReader
 }
 
 function matchNode(pattern: OpPattern, node: Node, state: MatchState): boolean {
   if (node.opType !== pattern.opType || node.domain !== '') return false
   if (!pattern.open && node.inputs.length !== pattern.inputs.length) return false
-  if (!pattern.test(node, state.constants)) return false
+  if (!pattern.test(node)) return false
   state.nodes.push(node)
   return pattern.inputs.every((input, index) => matchValue(input, node.inputs[index], state))
 }
@@ -94,7 +91,7 @@ function matchValue(pattern: Pattern, value: Value | undefined, state: MatchStat
   if (value === undefined) return false
   if (pattern.kind === 'any') return bind(pattern.name, value, state)
   if (pattern.kind === 'constant') {
-    const tensor = state.constants(value)
+    const tensor = constantValue(value)
     if (tensor === undefined || !pattern.test(tensor)) return false
     return pattern.name === undefined || bind(pattern.name, value, state)
   }

@@ -1,6 +1,7 @@
 import type { Attribute } from '../ir/attribute.ts'
 import type { Graph, Node, Value } from '../ir/graph.ts'
 import type { Tensor } from '../ir/tensor.ts'
+import type { InferredTypes } from '../ops/index.ts'
 import { commutedVariants, type Match, type OpPattern } from './pattern.ts'
 
 /** Builds what replaces a match, in front of its root. */
@@ -13,8 +14,8 @@ export interface Builder {
 
 /** What a rule may ask about the model around a match. */
 export interface RuleScope {
-  /** Version of ai.onnx. */
-  readonly opset: number
+  /** Types as they were at the start of the round; those of newer values are not known. */
+  readonly types: Pick<InferredTypes, 'of'>
 }
 
 /** A rewrite: find the pattern, ask whether it applies here, build the replacement of the root's first output. */
@@ -25,8 +26,8 @@ export interface Rule {
   /** Whether results stay the same bit for bit, so that no run is needed to prove it. */
   readonly exact: boolean
   readonly variants: readonly OpPattern[]
-  /** true, or why the rule does not apply. */
-  when(match: Match, scope: RuleScope): true | string
+  /** true; false where the match is none after all; or why the rule does not apply to what does look like one. */
+  when(match: Match, scope: RuleScope): boolean | string
   replace(build: Builder, match: Match): Value
 }
 

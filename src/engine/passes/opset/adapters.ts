@@ -1,11 +1,11 @@
 import { attribute, getAttribute, getFloat, getInt, getInts, getString, type Attribute } from '../../ir/attribute.ts'
 import type { Graph, Node, Value } from '../../ir/graph.ts'
 import { tensorOf } from '../../ir/tensor.ts'
-import { numbersOf, type ConstantReader } from '../../rewrite/constants.ts'
+import { constantValue } from '../../ops/index.ts'
+import { numbersOf } from '../../rewrite/constants.ts'
 
 export interface AdapterTools {
   readonly graph: Graph
-  readonly constants: ConstantReader
   /** Rank of a value, when it is known. */
   readonly rankOf: (value: Value | undefined) => number | undefined
 }
@@ -105,7 +105,7 @@ function toResize(readScales: (node: Node, tools: AdapterTools) => Value | undef
   return (node, tools) => {
     const scales = readScales(node, tools)
     const mode = getString(node, 'mode', 'nearest')
-    const factors = tools.constants(scales)
+    const factors = constantValue(scales)
     const shrinks = factors === undefined || (numbersOf(factors) ?? []).some((factor) => factor < 1)
     if (mode === 'nearest' && shrinks) return 'how it rounds when it shrinks changed between opsets'
     replaceNode(node, tools.graph, 'Resize', [node.inputs[0], undefined, scales], {

@@ -1,7 +1,7 @@
+import type { Value } from '../../ir/graph.ts'
 import { graphsWithin, type Model } from '../../ir/model.ts'
-import { readConstants } from '../../rewrite/constants.ts'
+import { inferTypes } from '../../ops/index.ts'
 import { adapters } from './adapters.ts'
-import { knownRank } from './known-rank.ts'
 
 /** Opset whose Quantize- and DequantizeLinear take an axis, and the newest one there are adapters for. */
 export const upgradedOpset = 13
@@ -28,11 +28,12 @@ export function upgradeOpset(model: Model): string | undefined {
 }
 
 function adaptNodes(model: Model, version: number): string | undefined {
-  const constants = readConstants(model)
+  const types = inferTypes(model)
+  const rankOf = (value: Value | undefined) => types.of(value)?.dims?.length
   for (const graph of graphsWithin(model.graph)) {
     for (const node of graph.nodes) {
       const adapt = node.domain === '' ? adapters[version]?.[node.opType] : undefined
-      const reason = adapt?.(node, { graph, constants, rankOf: knownRank })
+      const reason = adapt?.(node, { graph, rankOf })
       if (reason !== undefined) return `${node.opType} '${node.name}': ${reason}`
     }
   }

@@ -2,7 +2,8 @@ import { getFloat, getInt } from '../../ir/attribute.ts'
 import type { Node, Value } from '../../ir/graph.ts'
 import type { Tensor } from '../../ir/tensor.ts'
 import { floatsOf } from '../compare-tensors.ts'
-import { numbersOf, type ConstantReader } from '../../rewrite/constants.ts'
+import { constantValue } from '../../ops/index.ts'
+import { numbersOf } from '../../rewrite/constants.ts'
 
 /** A Conv, MatMul or Gemm with constant weights, read out for quantization. */
 export interface LinearNode {
@@ -18,7 +19,7 @@ export interface LinearNode {
   readonly bias: readonly number[] | undefined
 }
 
-type LinearReader = (node: Node, weight: Tensor, constants: ConstantReader) => { axis: number } | string
+type LinearReader = (node: Node, weight: Tensor) => { axis: number } | string
 
 /** Operators with weights in input 1 that have int8 kernels: where their output channels are, or why not this node. */
 const readers: Readonly<Record<string, LinearReader>> = {
@@ -36,26 +37,31 @@ const readers: Readonly<Record<string, LinearReader>> = {
   },
 }
 
+/** Whether the options leave a node out, by its name or that of its result. */
+export function isExcluded(node: Node, exclude: readonly string[]): boolean {
+  return exclude.includes(node.name) || exclude.includes(node.outputs[0]?.name ?? '')
+}
+
 export function isLinearOp(node: Node): boolean {
   return node.domain === '' && Object.hasOwn(readers, node.opType)
 }
 
 /** Reads a node's weights, or says why it can't be quantized. */
-export function readLinear(node: Node, constants: ConstantReader): LinearNode | string {
+export function readLinear(node: Node): LinearNode | string {
   const [input, weightInput] = node.inputs
-  const weight = constants(weightInput)
+  const weight = constantValue(weightInput)
   if (input === undefined || weightInput === undefined) return 'an input is missing'
   if (weightInput.producer?.opType === 'DequantizeLinear') return 'it is quantized already'
   if (weight === undefined)
-    return constants(input) === undefined ? 'both its inputs are activations' : 'its weight is not its second input'
-  if (constants(input) !== undefined) return 'its input is a constant'
+    return constantValue(input) === undefined ? 'both its inputs are activations' : 'its weight is not its second input'
+  if (constantValue(input) !== undefined) return 'its input is a constant'
   const weights = weight.dtype === 'float32' ? floatsOf(weight) : undefined
   if (!(weights instanceof Float32Array)) return `its weight is ${weight.dtype}`
   if (!weights.every(Number.isFinite)) return 'its weight is not finite'
-  const read = readers[node.opType]?.(node, weight, constants) ?? 'it has no int8 kernel'
+  const read = readers[node.opType]?.(node, weight) ?? 'it has no int8 kernel'
   if (typeof read === 'string') return read
   const channels = weight.dims[read.axis] ?? 0
-  const bias = readBias(node, channels, constants)
+  const bias = readBias(node, channels)
   if (typeof bias === 'string') return bias
   const alpha = getFloat(node, 'alpha', 1)
   return {
@@ -70,10 +76,10 @@ export function readLinear(node: Node, constants: ConstantReader): LinearNode | 
 }
 
 /** A bias of any shape that broadcasts as one number per channel: [N], [1, N], [1], scalar. */
-function readBias(node: Node, channels: number, constants: ConstantReader): { values?: readonly number[] } | string {
+function readBias(node: Node, channels: number): { values?: readonly number[] } | string {
   const input = node.inputs[2]
   if (input === undefined || node.opType === 'MatMul') return {}
-  const tensor = constants(input)
+  const tensor = constantValue(input)
   if (tensor === undefined) return 'its bias is not a constant'
   const numbers = tensor.dtype === 'float32' ? numbersOf(tensor) : undefined
   if (numbers === undefined || !numbers.every(Number.isFinite)) return `its bias is ${tensor.dtype} or not finite`

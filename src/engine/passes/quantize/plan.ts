@@ -1,9 +1,10 @@
 import { getFloat, getString } from '../../ir/attribute.ts'
 import type { Node, Value } from '../../ir/graph.ts'
 import type { Model } from '../../ir/model.ts'
-import { scalarOf, type ConstantReader } from '../../rewrite/constants.ts'
+import { constantValue } from '../../ops/index.ts'
+import { scalarOf } from '../../rewrite/constants.ts'
 import type { Note } from '../pass.ts'
-import { isLinearOp, readLinear, type LinearNode } from './linear-nodes.ts'
+import { isExcluded, isLinearOp, readLinear, type LinearNode } from './linear-nodes.ts'
 
 /** Which nodes run in int8, before anything is changed. */
 export interface Plan {
@@ -18,7 +19,6 @@ export interface Plan {
 export interface PlanOptions {
   readonly ops: readonly string[]
   readonly exclude: readonly string[]
-  readonly constants: ConstantReader
   /** Whether quantizing a value clamps it at 0, as unsigned integers do: a Relu before it is then needless. */
   readonly absorbsClamps: boolean
   /** Why a value can't be quantized, if it can't. */
@@ -69,25 +69,25 @@ export function activationInputs(node: Node): Value[] {
 }
 
 /** Values whose ranges a plan may need. */
-export function observedValues(model: Model, options: Pick<PlanOptions, 'ops' | 'constants'>): string[] {
+export function observedValues(model: Model, { ops }: Pick<PlanOptions, 'ops'>): string[] {
   const names = new Set<string>()
   for (const node of model.graph.nodes) {
-    const wanted = options.ops.includes(node.opType) || isClamp(node, options.constants)
+    const wanted = ops.includes(node.opType) || isClamp(node)
     if (!wanted || node.domain !== '') continue
-    const inputs = isClamp(node, options.constants) ? [] : activationInputs(node)
+    const inputs = isClamp(node) ? [] : activationInputs(node)
     for (const value of [...inputs, ...node.outputs.slice(0, 1)]) {
-      if (options.constants(value) === undefined && value.name !== '') names.add(value.name)
+      if (constantValue(value) === undefined && value.name !== '') names.add(value.name)
     }
   }
   return [...names]
 }
 
 /** Relu, or Clip from 0: quantizing to unsigned integers from 0 does the same. */
-export function isClamp(node: Node, constants: ConstantReader): boolean {
+export function isClamp(node: Node): boolean {
   if (node.domain !== '') return false
   if (node.opType === 'Relu') return true
   if (node.opType !== 'Clip') return false
-  const min = node.inputs[1] === undefined ? getFloat(node, 'min') : scalarOf(constants(node.inputs[1]))
+  const min = node.inputs[1] === undefined ? getFloat(node, 'min') : scalarOf(constantValue(node.inputs[1]))
   return min === 0
 }
 
@@ -106,15 +106,11 @@ export function planQuantization(model: Model, options: PlanOptions): Plan {
 }
 
 function chooseAnchor(node: Node, options: PlanOptions): LinearNode | string {
-  if (isExcluded(node, options)) return 'excluded by the options'
-  const linear = readLinear(node, options.constants)
+  if (isExcluded(node, options.exclude)) return 'excluded by the options'
+  const linear = readLinear(node)
   if (typeof linear === 'string') return linear
   const [output] = node.outputs
   return options.refusedValue(linear.input.name) ?? options.refusedValue(output?.name ?? '') ?? linear
-}
-
-function isExcluded(node: Node, { exclude }: PlanOptions): boolean {
-  return exclude.includes(node.name) || exclude.includes(node.outputs[0]?.name ?? '')
 }
 
 /** The largest set of nodes that read only int8 values and are read by an int8 node. */
@@ -133,15 +129,13 @@ function chooseFollowers(model: Model, anchors: ReadonlyMap<Node, LinearNode>, o
 
 function isCandidate(node: Node, options: PlanOptions): boolean {
   const kind = node.domain === '' ? followerKinds[node.opType] : undefined
-  if (kind === undefined || !options.ops.includes(node.opType) || isExcluded(node, options)) return false
+  if (kind === undefined || !options.ops.includes(node.opType) || isExcluded(node, options.exclude)) return false
   if (kind.accepts?.(node) === false) return false
   const values = [...activationInputs(node), ...node.outputs.slice(0, 1)]
-  return values.every(
-    (value) => options.constants(value) === undefined && options.refusedValue(value.name) === undefined,
-  )
+  return values.every((value) => constantValue(value) === undefined && options.refusedValue(value.name) === undefined)
 }
 
-type ClampOptions = Pick<PlanOptions, 'constants' | 'absorbsClamps'>
+type ClampOptions = Pick<PlanOptions, 'absorbsClamps'>
 
 /** Whether a value is there in int8: an int8 node gives it, through a clamp perhaps. */
 function givesInt8(value: Value, isInt8: (node: Node) => boolean, options: ClampOptions): boolean {
@@ -158,17 +152,17 @@ export function hasInt8Result(node: Node, isInt8: (node: Node) => boolean, optio
 }
 
 /** What a node's result becomes after a clamp that only it feeds. Where the scale is given, a clamp would not fit it. */
-export function afterClamp(node: Node, { constants, absorbsClamps }: ClampOptions): Value {
+export function afterClamp(node: Node, { absorbsClamps }: ClampOptions): Value {
   const [output] = node.outputs as [Value]
   const [use] = output.uses
   if (!absorbsClamps || keepsScale(node) || output.uses.size !== 1 || output.isGraphOutput) return output
-  const clamp = use !== undefined && use.index === 0 && isClamp(use.node, constants) ? use.node : undefined
+  const clamp = use !== undefined && use.index === 0 && isClamp(use.node) ? use.node : undefined
   return clamp?.outputs[0] ?? output
 }
 
 function beforeClamp(value: Value, options: ClampOptions): Value {
   const { producer } = value
-  const source = producer !== undefined && isClamp(producer, options.constants) ? producer.inputs[0] : undefined
+  const source = producer !== undefined && isClamp(producer) ? producer.inputs[0] : undefined
   return source?.producer !== undefined && afterClamp(source.producer, options) === value ? source : value
 }
 

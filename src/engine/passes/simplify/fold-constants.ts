@@ -1,13 +1,12 @@
 import { HastenError, messageOf } from '../../../errors.ts'
-import { subgraphsOf } from '../../ir/attribute.ts'
+import { byteLength } from '../../ir/dtype.ts'
 import type { Graph, Node, Value } from '../../ir/graph.ts'
 import { createModel, graphsWithin, type Model } from '../../ir/model.ts'
-import type { Tensor } from '../../ir/tensor.ts'
-import { readConstants, type ConstantReader } from '../../rewrite/constants.ts'
+import { elementCount, type Tensor } from '../../ir/tensor.ts'
+import { constantValue, inferTypes, isFoldable, type InferredTypes } from '../../ops/index.ts'
 import { removeDead } from '../../rewrite/dead.ts'
-import type { Journal } from '../../rewrite/journal.ts'
+import { rewriteKey, type Journal } from '../../rewrite/journal.ts'
 import { plainSession, withSession, type RunContext } from '../run-model.ts'
-import { foldedSize } from './fold-size.ts'
 
 /** How many bytes the file may still grow by. */
 export interface FoldBudget {
@@ -19,7 +18,7 @@ type Results = ReadonlyMap<Value, Tensor>
 
 /**
  * Computes nodes whose inputs are all constant, on the runtime itself, and writes their results as initializers. Goes
- * wave by wave, so that the shapes a size is estimated from are always real ones.
+ * wave by wave: the size of a result is known before it is computed when all inputs are there.
  */
 export async function foldConstants(
   context: RunContext,
@@ -29,9 +28,9 @@ export async function foldConstants(
 ): Promise<number> {
   let total = 0
   for (;;) {
-    const constants = readConstants(model)
+    const types = inferTypes(model)
     const wave = [...graphsWithin(model.graph)].flatMap((graph) =>
-      [...graph.nodes].filter((node) => isFoldable(node, constants, journal, budget)),
+      [...graph.nodes].filter((node) => isReady(node, types, journal, budget)),
     )
     const folded = await foldWave(context, model, wave, journal, budget)
     if (folded === 0) return total
@@ -51,22 +50,29 @@ async function foldWave(
   return wave.filter((node) => writeResults(node, results, journal, budget)).length
 }
 
-function isFoldable(node: Node, constants: ConstantReader, journal: Journal, budget: FoldBudget): boolean {
-  const rewrite = rewriteOf(node)
-  if (journal.refused.has(`${rewrite.rule} ${rewrite.at}`)) return false
-  if (node.inputs.length === 0 || subgraphsOf(node).length > 0) return false
+function isReady(node: Node, types: InferredTypes, journal: Journal, budget: FoldBudget): boolean {
+  if (!isFoldable(node) || node.inputs.length === 0 || node.domain !== '') return false
   if (node.outputs.some((output) => output.isGraphOutput || output.name === '')) return false
-  const inputs = node.inputs.map((input) => constants(input))
+  const inputs = node.inputs.map((input) => constantValue(input))
   if (inputs.some((tensor, index) => tensor === undefined && node.inputs[index] !== undefined)) return false
-  const size = foldedSize(node, inputs)
-  if (size === undefined) {
-    journal.refuse(rewrite, `how large the result of ${node.opType} is can't be told without running it`)
-    return false
+  const rewrite = rewriteOf(node)
+  if (journal.refused.has(rewriteKey(rewrite))) return false
+  const reason = whyTooLarge(node, types, Math.max(budget.bytes, bytesOf(inputs)))
+  if (reason !== undefined) journal.refuse(rewrite, reason)
+  return reason === undefined
+}
+
+/** Nothing is run whose result may be large: a few bytes of constants can ask for terabytes. */
+function whyTooLarge(node: Node, types: InferredTypes, most: number): string | undefined {
+  let bytes = 0
+  for (const output of node.outputs) {
+    const type = types.of(output)
+    if (type?.dims == null || !type.dims.every((dim) => typeof dim === 'number')) {
+      return `how large the result of ${node.opType} is can't be told without running it`
+    }
+    bytes += byteLength(type.dtype, elementCount(type.dims))
   }
-  const most = Math.max(budget.bytes, bytesOf(inputs))
-  if (size <= most) return true
-  journal.refuse(rewrite, `the result would have ${size} elements`)
-  return false
+  return bytes <= most ? undefined : `the result would have ${bytes} bytes`
 }
 
 function rewriteOf(node: Node) {
@@ -125,7 +131,7 @@ async function computeNodes(context: RunContext, model: Model, wave: readonly No
 function copyConstant(graph: Graph, value: Value, added: Map<Value, Value>): Value {
   const known = added.get(value)
   if (known !== undefined) return known
-  const copy = graph.addInitializer(graph.freshName(value.name), value.initializer as Tensor)
+  const copy = graph.addInitializer(graph.freshName(value.name), constantValue(value) as Tensor)
   added.set(value, copy)
   return copy
 }
@@ -157,7 +163,7 @@ function replaceByConstant(graph: Graph, output: Value, tensor: Tensor): void {
 /** Bytes of the inputs that nothing else reads. */
 function bytesFreed(node: Node): number {
   const own = node.inputs.filter((input) => input !== undefined && input.uses.size === 1)
-  return bytesOf(own.map((input) => input?.initializer))
+  return bytesOf(own.map((input) => constantValue(input)))
 }
 
 function bytesOf(tensors: readonly (Tensor | undefined)[]): number {

@@ -1,23 +1,7 @@
-import { getFloat, getFloats, getAttribute, getTensor } from '../../ir/attribute.ts'
 import type { Graph, Node } from '../../ir/graph.ts'
 import { graphsWithin, type Model } from '../../ir/model.ts'
-import { tensorOf, type Tensor } from '../../ir/tensor.ts'
+import { constantOf } from '../../ops/index.ts'
 import { openJournal, type Journal } from '../../rewrite/journal.ts'
-
-/** The tensor of a Constant node, whichever of its attributes holds it; undefined for sparse ones. */
-function constantTensor(node: Node): Tensor | undefined {
-  const tensor = getTensor(node, 'value')
-  if (tensor !== undefined) return tensor
-  const [float, floats] = [getFloat(node, 'value_float'), getFloats(node, 'value_floats')]
-  const [int, ints] = [getAttribute(node, 'value_int', 'int'), getAttribute(node, 'value_ints', 'ints')]
-  const [text, texts] = [getAttribute(node, 'value_string', 'string'), getAttribute(node, 'value_strings', 'strings')]
-  if (float !== undefined) return tensorOf('float32', [], Float32Array.of(float))
-  if (floats !== undefined) return tensorOf('float32', [floats.length], Float32Array.from(floats))
-  if (int !== undefined) return tensorOf('int64', [], BigInt64Array.of(int))
-  if (ints !== undefined) return tensorOf('int64', [ints.length], BigInt64Array.from(ints))
-  if (text !== undefined) return { dtype: 'string', dims: [], strings: [text] }
-  return texts === undefined ? undefined : { dtype: 'string', dims: [texts.length], strings: texts }
-}
 
 /**
  * Makes initializers of Constant nodes, keeping the names. Quantizers look for weights among the initializers only, so
@@ -35,7 +19,7 @@ function liftConstant(graph: Graph, node: Node, journal: Journal): void {
   const [output] = node.outputs
   if (output === undefined) return
   const rewrite = { rule: 'lift-constant', at: output.name, op: 'Constant', exact: true }
-  const tensor = constantTensor(node)
+  const tensor = constantOf(node)
   if (tensor === undefined) return journal.refuse(rewrite, 'it is sparse')
   if (output.isGraphOutput) return journal.refuse(rewrite, 'it is a graph output')
   if (!journal.admit(rewrite)) return

@@ -1,6 +1,7 @@
 import { attribute, getFloat, getInt } from '../../ir/attribute.ts'
 import type { Node, Value } from '../../ir/graph.ts'
 import { elementCount, tensorOf, viewOf, type Tensor } from '../../ir/tensor.ts'
+import { constantValue } from '../../ops/index.ts'
 import { numbersOf } from '../constants.ts'
 import { any, constant, op, opWhere, type Match, type OpPattern } from '../pattern.ts'
 import { defineRule, type Builder, type Rule } from '../rule.ts'
@@ -102,20 +103,20 @@ interface Layout {
 function layoutOf(match: Match): Layout | string {
   const node = match.nodes[1]
   const spec = node && linearOps[node.opType]
-  const weight = match.constants(match.values['w'])
+  const weight = constantValue(match.values['w'])
   if (node === undefined || spec === undefined || weight === undefined) return 'its weight is not a constant'
   const [output] = node.outputs
   if (output === undefined || output.uses.size !== 1 || output.isGraphOutput)
     return `the result of ${node.opType} has other readers`
   const channels = spec.channels(weight, node)
-  const bias = readBias(node, match, channels)
+  const bias = readBias(node, channels)
   return typeof bias === 'string' ? bias : { node, spec, weight, channels, bias, rank: weight.dims.length }
 }
 
-function readBias(node: Node, { constants }: Match, channels: number): readonly number[] | string {
+function readBias(node: Node, channels: number): readonly number[] | string {
   const input = node.inputs[2]
   if (input === undefined) return Array.from({ length: channels }, () => 0)
-  const tensor = constants(input)
+  const tensor = constantValue(input)
   if (tensor === undefined) return 'its bias is not a constant'
   return perChannel(tensor, channels, 1) ?? perChannel(tensor, channels, 2) ?? 'its bias is not one number per channel'
 }
@@ -151,13 +152,13 @@ function foldInto(build: Builder, layout: Layout, { scale, shift }: Affine): Val
 }
 
 /** s = γ / √(σ² + ε), t = β − μ · s (Ioffe and Szegedy, 2015), in double precision. */
-function batchNormAffine({ root, values, constants }: Match): Affine | string {
+function batchNormAffine({ root, values }: Match): Affine | string {
   if (root.outputs.slice(1).some((output) => output.uses.size > 0 || output.isGraphOutput))
     return 'it gives its statistics'
   if (getInt(root, 'training_mode', 0) !== 0 || getInt(root, 'spatial', 1) !== 1)
     return 'it is not a plain inference BatchNormalization'
   const [gamma, beta, mean, variance] = ['gamma', 'beta', 'mean', 'variance'].map((name) =>
-    numbersOf(constants(values[name]) as Tensor),
+    numbersOf(constantValue(values[name]) as Tensor),
   )
   if (gamma === undefined || beta === undefined || mean === undefined || variance === undefined)
     return 'its parameters are not numbers'
@@ -177,8 +178,8 @@ const arithmetic: Readonly<Record<string, Arithmetic>> = {
   Sub: (value) => ({ scale: 1, shift: -value }),
 }
 
-function arithmeticAffine({ root, values, constants }: Match, layout: Layout): Affine | string {
-  const numbers = perChannel(constants(values['c']) as Tensor, layout.channels, layout.rank)
+function arithmeticAffine({ root, values }: Match, layout: Layout): Affine | string {
+  const numbers = perChannel(constantValue(values['c']) as Tensor, layout.channels, layout.rank)
   const apply = arithmetic[root.opType]
   if (numbers === undefined || apply === undefined) return 'its constant is not one number per channel'
   const pairs = numbers.map(apply)

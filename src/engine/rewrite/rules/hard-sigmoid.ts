@@ -1,6 +1,7 @@
 import { attribute, getFloat } from '../../ir/attribute.ts'
 import type { Node } from '../../ir/graph.ts'
-import { isClose, scalarOf, type ConstantReader } from '../constants.ts'
+import { constantValue } from '../../ops/index.ts'
+import { isClose, scalarOf } from '../constants.ts'
 import { any, constant, op, opWhere, type OpPattern, type Pattern } from '../pattern.ts'
 import { defineRule, type Rule } from '../rule.ts'
 
@@ -16,16 +17,16 @@ function number(value: number) {
 }
 
 /** Bounds of a Clip: attributes before opset 11, then inputs. */
-function clips(node: Node, constants: ConstantReader, low: number, high: number): boolean {
-  const min = node.inputs[1] === undefined ? getFloat(node, 'min') : scalarOf(constants(node.inputs[1]))
-  const max = node.inputs[2] === undefined ? getFloat(node, 'max') : scalarOf(constants(node.inputs[2]))
+function clips(node: Node, low: number, high: number): boolean {
+  const min = node.inputs[1] === undefined ? getFloat(node, 'min') : scalarOf(constantValue(node.inputs[1]))
+  const max = node.inputs[2] === undefined ? getFloat(node, 'max') : scalarOf(constantValue(node.inputs[2]))
   return isClose(min, low) && isClose(max, high)
 }
 
 /** clip(x + 3, 0, 6) in the forms exporters write. */
 const shifted = op('Add', x, number(3))
 const clipped: readonly OpPattern[] = [
-  opWhere('Clip', [shifted], (node, constants) => clips(node, constants, 0, 6)),
+  opWhere('Clip', [shifted], (node) => clips(node, 0, 6)),
   op('Min', op('Relu', shifted), number(6)),
   op('Min', op('Max', shifted, number(0)), number(6)),
   op('Max', op('Min', shifted, number(6)), number(0)),

@@ -2,25 +2,21 @@ import { attribute, getInt, getInts } from '../../ir/attribute.ts'
 import { dtypeOfNumber } from '../../ir/dtype.ts'
 import type { Value } from '../../ir/graph.ts'
 import type { Tensor } from '../../ir/tensor.ts'
+import { constantValue } from '../../ops/index.ts'
 import { numbersOf, scalarOf } from '../constants.ts'
 import { any, constant, op, opWhere, type Match, type OpPattern } from '../pattern.ts'
-import { defineRule, type Rule } from '../rule.ts'
+import { defineRule, type Rule, type RuleScope } from '../rule.ts'
 
 const x = any('x')
 
 /** A rule that lets the readers of the root read `x` instead. */
-function bypass(
-  name: string,
-  title: string,
-  match: OpPattern | OpPattern[],
-  when?: (match: Match) => true | string,
-): Rule {
+function bypass(name: string, title: string, match: OpPattern | OpPattern[], when?: Rule['when']): Rule {
   return defineRule({
     name,
     title,
     exact: true,
     match,
-    when: (found) => (canBypass(found) ? (when?.(found) ?? true) : 'it gives a graph output its name'),
+    when: (found, scope) => (canBypass(found) ? (when?.(found, scope) ?? true) : 'it gives a graph output its name'),
     replace: (_build, { values }) => values['x'] as Value,
   })
 }
@@ -32,29 +28,25 @@ function canBypass({ root, values }: Match): boolean {
   return source.producer?.graph === root.graph && source.producer !== undefined && !source.isGraphOutput
 }
 
-function castsToSame({ root, values }: Match): true | string {
-  const from = values['x']?.type?.dtype
-  if (from === undefined) return 'the type of its input is not known'
-  return dtypeOfNumber(getInt(root, 'to', 0)) === from ? true : `it casts ${from} to another type`
+function castsToSame({ root, values }: Match, { types }: RuleScope): boolean | string {
+  const from = types.of(values['x'])?.dtype
+  return from === undefined ? 'the type of its input is not known' : dtypeOfNumber(getInt(root, 'to', 0)) === from
 }
 
-function isInferenceDropout({ root, constants }: Match): true | string {
+function isInferenceDropout({ root }: Match): true | string {
   const mask = root.outputs[1]
   if (mask !== undefined && (mask.uses.size > 0 || mask.isGraphOutput)) return 'its mask is used'
   const training = root.inputs[2]
   if (training === undefined) return true
-  const flag = constants(training)
+  const flag = constantValue(training)
   return flag !== undefined && scalarOf(flag) === 0 ? true : 'it may be in training mode'
 }
 
-function keepsShape({ root, values, constants }: Match): true | string {
-  const dims = values['x']?.type?.dims
-  const shape = constants(root.inputs[1])
-  if (dims == null || shape === undefined || !dims.every((dim) => typeof dim === 'number'))
-    return 'a shape is not known'
-  const target = numbersOf(shape) ?? []
-  const same = target.length === dims.length && dims.every((dim, index) => dim === target[index])
-  return same ? true : 'it changes the shape'
+function keepsShape({ root, values }: Match, { types }: RuleScope): boolean {
+  const dims = types.of(values['x'])?.dims
+  const shape = constantValue(root.inputs[1])
+  const target = (shape && numbersOf(shape)) ?? []
+  return dims?.length === target.length && dims.every((dim, index) => typeof dim === 'number' && dim === target[index])
 }
 
 function neutral(value: number) {
@@ -62,9 +54,9 @@ function neutral(value: number) {
 }
 
 /** A one-element constant of higher rank than the other operand would raise the rank of the result. */
-function keepsRank({ values, constants }: Match): true | string {
-  const rank = (constants(values['c']) as Tensor).dims.length
-  const known = values['x']?.type?.dims?.length
+function keepsRank({ values }: Match, { types }: RuleScope): true | string {
+  const rank = (constantValue(values['c']) as Tensor).dims.length
+  const known = types.of(values['x'])?.dims?.length
   if (rank === 0 || (known !== undefined && known >= rank)) return true
   return known === undefined ? 'the rank of its operand is not known' : 'it raises the rank'
 }
