@@ -1,11 +1,11 @@
 import type { DType } from '../ir/dtype.ts'
-import type { Node, Value } from '../ir/graph.ts'
+import type { Value } from '../ir/graph.ts'
 import { allGraphs, allNodes, type Model } from '../ir/model.ts'
 import { elementCount } from '../ir/tensor.ts'
 import type { Dim } from '../ir/value-type.ts'
 import { constantOf } from '../ops/constants.ts'
 import { inferTypes, type InferredTypes } from '../ops/infer.ts'
-import { opDefinition } from '../ops/registry.ts'
+import { countFlops } from './flops.ts'
 
 /** An input or output of a model; what is not a tensor has no dims and the dtype `other`. */
 export interface InterfaceFacts {
@@ -47,7 +47,7 @@ export function describeModel(model: Model, sizeBytes: number, types: InferredTy
     producer: [producerName, producerVersion].filter((part) => part !== '').join(' ') || null,
     parameters: countParameters(model),
     size_bytes: sizeBytes,
-    flops: countFlops(model, types),
+    flops: countFlops(model, types) ?? null,
     ops: countOps(model),
   }
 }
@@ -68,22 +68,6 @@ function countParameters(model: Model): number {
     for (const node of graph.nodes) count += elementCount(constantOf(node)?.dims ?? [0])
   }
   return count
-}
-
-function countFlops(model: Model, types: InferredTypes): number | null {
-  let macs = 0
-  for (const node of allNodes(model)) {
-    const count = macsOf(node, types)
-    if (count === undefined) return null
-    macs += count
-  }
-  return 2 * macs
-}
-
-/** Multiply-accumulates of one node: 0 for operators that have none to speak of, undefined where a shape is unknown. */
-export function macsOf(node: Node, types: InferredTypes): number | undefined {
-  const rule = opDefinition(node)?.macs
-  return rule === undefined ? 0 : rule(types.context(node), types.of(node.outputs[0]))
 }
 
 function countOps(model: Model): Record<string, number> {

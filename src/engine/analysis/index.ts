@@ -1,4 +1,5 @@
 export { defaultAdmissionLimits, type AdmissionLimits, type Finding } from './admission-checks.ts'
 export { admitFile, type AdmissionReport } from './admit.ts'
-export { describeModel, macsOf, type InterfaceFacts, type ModelFacts } from './facts.ts'
+export { describeModel, type InterfaceFacts, type ModelFacts } from './facts.ts'
+export { macsOf } from './flops.ts'
 export { trialRun, type TrialOptions, type TrialReport } from './trial-run.ts'

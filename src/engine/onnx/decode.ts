@@ -50,16 +50,25 @@ export function decodeModel(bytes: Uint8Array, options: DecodeOptions = {}): Mod
   if (proto.graph === undefined) throw new HastenError('model_invalid', 'the file holds no graph')
   const external = options.externalData ?? refuseExternal
   for (const tensor of externalTensors(proto)) options.inspectExternal?.(referenceOf(tensor))
+  const graph = decodeGraph(proto.graph, { external, outer: undefined })
+  if (proto.irVersion < initializersAsInputs) dropConstantInputs(graph)
   return {
     irVersion: Number(proto.irVersion),
     opsetImports: decodeOpsets(proto.opsetImport),
     producerName: proto.producerName,
     producerVersion: proto.producerVersion,
-    graph: decodeGraph(proto.graph, { external, outer: undefined }),
+    graph,
     functions: proto.functions.map((each) => decodeFunction(each, external)),
     metadataProps: new Map(proto.metadataProps.map(({ key, value }) => [key, value])),
     opaque: withoutFields(ModelProtoSchema, proto, ['graph', 'functions']),
   }
+}
+
+/** Files before this IR version list every initializer as an input too, which nobody can give. */
+export const initializersAsInputs = 4
+
+function dropConstantInputs(graph: Graph): void {
+  for (const value of graph.initializers) graph.removeInput(value)
 }
 
 function parseProto(bytes: Uint8Array): ModelProto {

@@ -1,11 +1,12 @@
-import { create, toBinary } from '@bufbuild/protobuf'
+import { create } from '@bufbuild/protobuf'
 
 import { HastenError } from '../../errors.ts'
 import type { Graph, Node, Value } from '../ir/graph.ts'
 import { allGraphs, type Model, type ModelFunction } from '../ir/model.ts'
 import { topologicalOrder } from '../ir/order.ts'
 import { encodeAttribute, type AttributeEncoder } from './attribute-codec.ts'
-import type { CarriedValue } from './decode.ts'
+import { chunksOf, joinChunks, sizeOf } from './chunks.ts'
+import { initializersAsInputs, type CarriedValue } from './decode.ts'
 import {
   FunctionProtoSchema,
   GraphProtoSchema,
@@ -33,17 +34,17 @@ export const maxMessageBytes = 2 ** 31 - 1
  * @throws HastenError `model_too_large` over 2 GiB (use `saveModel`), `model_invalid` when the graph has a cycle
  */
 export function encodeModel(model: Model): Uint8Array {
-  return encodeWith(model, undefined)
+  return joinChunks(encodeChunks(model, undefined))
 }
 
-/** As `encodeModel`, with the bytes of the initializers that `external` takes elsewhere. */
-export function encodeWith(model: Model, external: ExternalWriter | undefined): Uint8Array {
-  const proto = modelToProto(model, external)
+/** As `encodeModel`, in chunks, with the bytes of the initializers that `external` takes elsewhere. */
+export function encodeChunks(model: Model, external: ExternalWriter | undefined): Uint8Array[] {
   const weights = external === undefined ? weightBytes(model) : 0
   if (weights > maxMessageBytes) throw tooLarge(weights)
-  const bytes = toBinary(ModelProtoSchema, proto)
-  if (bytes.byteLength > maxMessageBytes) throw tooLarge(bytes.byteLength)
-  return bytes
+  const chunks = chunksOf(modelToProto(model, external))
+  const bytes = sizeOf(chunks)
+  if (bytes > maxMessageBytes) throw tooLarge(bytes)
+  return chunks
 }
 
 function tooLarge(bytes: number): HastenError {
@@ -69,8 +70,13 @@ function modelToProto(model: Model, external: ExternalWriter | undefined): Model
   proto.opsetImport = encodeOpsets(model.opsetImports, proto.opsetImport)
   proto.metadataProps = encodeProps(model.metadataProps, proto.metadataProps)
   proto.graph = graphToProto(model.graph, external)
+  if (model.irVersion < initializersAsInputs) proto.graph.input.push(...constantInputs(model.graph))
   proto.functions = model.functions.map((each) => functionToProto(each))
   return proto
+}
+
+function constantInputs(graph: Graph): ValueInfoProto[] {
+  return [...graph.initializers].map((value) => encodeInfo(value.name, value.type, carriedOf(value).input))
 }
 
 function encodeOpsets(versions: Map<string, number>, carried: OperatorSetIdProto[]): OperatorSetIdProto[] {

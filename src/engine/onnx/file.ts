@@ -5,7 +5,7 @@ import { HastenError } from '../../errors.ts'
 import { allGraphs, type Model } from '../ir/model.ts'
 import type { NumericTensor } from '../ir/tensor.ts'
 import { decodeModel } from './decode.ts'
-import { encodeWith, maxMessageBytes, weightBytes } from './encode.ts'
+import { encodeChunks, maxMessageBytes, weightBytes } from './encode.ts'
 import { folderReader } from './external-data.ts'
 
 export interface LoadOptions {
@@ -51,11 +51,11 @@ export async function saveModel(model: Model, file: string, options: SaveOptions
   const threshold = options.externalData?.thresholdBytes ?? defaultThreshold(model)
   const dataName = `${path.basename(file)}.data`
   const layout = layOut(model, threshold, dataName)
-  const bytes = encodeWith(model, layout.size === 0 ? undefined : (_name, tensor) => layout.entries.get(tensor))
+  const chunks = encodeChunks(model, layout.size === 0 ? undefined : (_name, tensor) => layout.entries.get(tensor))
   if (layout.size > 0) {
     await writeWhole(path.join(path.dirname(file), dataName), (handle) => writeTensors(handle, layout))
   }
-  await writeWhole(file, (handle) => writeFile(handle, bytes))
+  await writeWhole(file, (handle) => writeFile(handle, chunks))
   return layout.size > 0 ? [path.basename(file), dataName] : [path.basename(file)]
 }
 

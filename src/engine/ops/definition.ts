@@ -1,5 +1,5 @@
 import type { AttributeKind } from '../ir/attribute.ts'
-import type { Node } from '../ir/graph.ts'
+import type { Node, Value } from '../ir/graph.ts'
 import type { Tensor } from '../ir/tensor.ts'
 import type { Dim, ValueType } from '../ir/value-type.ts'
 
@@ -8,6 +8,8 @@ export interface TypeContext {
   readonly node: Node
   /** Version of ai.onnx that the model imports. */
   readonly opset: number
+  /** The type of any value, such as an output of a subgraph. */
+  readonly of: (value: Value | undefined) => ValueType | undefined
   /** The type of input `index`; undefined when absent or unknown. */
   readonly input: (index: number) => ValueType | undefined
   /** The tensor of input `index` when it is a constant. */
@@ -52,6 +54,8 @@ export interface OpTraits {
   /** false: may give other outputs for the same inputs, or has another reason to stay when its inputs are constant. */
   readonly foldable?: boolean
   readonly quantizable?: QuantizableTrait
+  /** Whether one of the node's subgraphs runs, or each an unknown number of times. */
+  readonly subgraphs?: 'one-of' | 'repeated'
 }
 
 /** Everything that is known of one operator. Arity and attributes are the union over its versions. */

@@ -1,4 +1,4 @@
-import type { Dim } from '../ir/value-type.ts'
+import type { Dim, ValueType } from '../ir/value-type.ts'
 
 /** The dim that two dims broadcast to; null where it can't be told. */
 function broadcastDim(a: Dim, b: Dim): Dim {
@@ -44,4 +44,13 @@ export function countAsOnes(dims: readonly Dim[]): number {
 /** A copy with one element replaced. */
 export function withDim(dims: readonly Dim[], axis: number, dim: Dim): Dim[] {
   return dims.map((old, index) => (index === axis ? dim : old))
+}
+
+// More than any runtime takes; a file may declare any length.
+const maxRank = 64
+
+/** The unknown dims that a shape vector of known length stands for, or null for an unknown rank. */
+export function rankOfShape(shape: ValueType | undefined): Dim[] | null {
+  const length = shape?.dims?.[0]
+  return typeof length === 'number' && length <= maxRank ? Array.from({ length }, () => null) : null
 }

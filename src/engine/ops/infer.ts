@@ -47,7 +47,7 @@ function inferNode(node: Node, state: State): void {
   const context = contextOf(node, state)
   const types = definition?.types?.(context) ?? []
   node.outputs.forEach((output, index) => {
-    const type = merge(types[index], output.type)
+    const type = merge(withPossibleDims(types[index]), output.type)
     if (type !== undefined) state.types.set(output, type)
   })
   const elements = definition?.elements?.(context)
@@ -58,6 +58,13 @@ function inferNode(node: Node, state: State): void {
 
 // Shapes are short; anything longer is data.
 const maxElements = 64
+
+// A branch that never runs may compute sizes that can't be, and what was read of a file may be anything.
+function withPossibleDims(type: ValueType | undefined): ValueType | undefined {
+  const isPossible = (dim: Dim) => typeof dim !== 'number' || (Number.isInteger(dim) && dim >= 0)
+  if (type?.dims == null || type.dims.every(isPossible)) return type
+  return { dtype: type.dtype, dims: type.dims.map((dim) => (isPossible(dim) ? dim : null)) }
+}
 
 /** What a rule found wins; where it found nothing the declaration stands. */
 function merge(inferred: ValueType | undefined, declared: ValueType | undefined): ValueType | undefined {
@@ -75,6 +82,7 @@ function contextOf(node: Node, state: State): TypeContext {
   return {
     node,
     opset: state.opset,
+    of: (value) => typeOf(value, state),
     input: (index) => typeOf(node.inputs[index], state),
     constant: (index) => constantValue(node.inputs[index]),
     elements: (index) => elementsOf(node.inputs[index], state),

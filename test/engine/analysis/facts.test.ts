@@ -77,6 +77,23 @@ describe('describeModel', () => {
     })
   })
 
+  it('counts the costlier branch of an If, and nothing for a loop of unknown length', () => {
+    const product = (...dims: number[]) => ({
+      graph: {
+        outputs: { r: ['float32'] as ['float32'] },
+        initializers: { k: weights(...dims) },
+        nodes: [['MatMul', ['x', 'k'], ['r']]] as [string, string[], string[]][],
+      },
+    })
+    const inputs: ModelSpec['inputs'] = { c: ['bool', []], n: ['int64', []], x: ['float32', [2, 4]] }
+    const branches = { then_branch: product(4, 8), else_branch: product(4, 3) }
+    const outputs: ModelSpec['outputs'] = { y: ['float32'] }
+    const chosen = decodedModel({ inputs, outputs, nodes: [['If', ['c'], ['y'], branches]] })
+    expect(describeModel(chosen, 0).flops).toBe(2 * 2 * 4 * 8)
+    const looped = decodedModel({ inputs, outputs, nodes: [['Loop', ['n', 'c'], ['y'], { body: product(4, 8) }]] })
+    expect(describeModel(looped, 0).flops).toBeNull()
+  })
+
   it('counts what subgraphs and functions hold', () => {
     const branch = (op: string) => ({
       graph: {

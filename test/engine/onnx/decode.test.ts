@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs'
 
+import { fromBinary } from '@bufbuild/protobuf'
 import { describe, expect, it } from 'vitest'
 
 import { HastenError } from '../../../src/errors.ts'
 import { tensorOf } from '../../../src/engine/ir/tensor.ts'
 import { decodeModel } from '../../../src/engine/onnx/decode.ts'
 import { encodeModel } from '../../../src/engine/onnx/encode.ts'
+import { ModelProtoSchema } from '../../../src/engine/onnx/generated/onnx_pb.js'
 import { buildModel, encodeProto, modelProto, ocrModels, type ModelSpec } from '../../support/models.ts'
 
 const relu: ModelSpec = {
@@ -59,6 +61,22 @@ describe('decodeModel', () => {
     const [x] = model.graph.inputs
     expect(x!.initializer).toMatchObject({ dtype: 'float32' })
     expect([...model.graph.initializers]).toEqual([x])
+  })
+
+  it('knows that before IR version 4 an initializer is no input that a caller could give', () => {
+    const bytes = buildModel({
+      ...relu,
+      irVersion: 3,
+      initializers: { w },
+      inputs: { w: ['float32', [1]], x: ['float32', [1]] },
+    })
+    const model = decodeModel(bytes)
+    expect(model.graph.inputs.map(({ name }) => name)).toEqual(['x'])
+    expect([...model.graph.initializers].map(({ name, isGraphInput }) => [name, isGraphInput])).toEqual([['w', false]])
+    const saved = fromBinary(ModelProtoSchema, encodeModel(model))
+    expect(saved.graph!.input.map(({ name }) => name)).toEqual(['x', 'w'])
+    model.irVersion = 8
+    expect(fromBinary(ModelProtoSchema, encodeModel(model)).graph!.input).toHaveLength(1)
   })
 
   it('takes nodes in any order and saves them in theirs', () => {

@@ -6,7 +6,7 @@ import { createModel, importOpset } from '../../../src/engine/ir/model.ts'
 import { printModel } from '../../../src/engine/ir/print.ts'
 import { stringTensor, tensorOf } from '../../../src/engine/ir/tensor.ts'
 import { decodeModel } from '../../../src/engine/onnx/decode.ts'
-import { encodeModel } from '../../../src/engine/onnx/encode.ts'
+import { encodeChunks, encodeModel } from '../../../src/engine/onnx/encode.ts'
 
 /** A model made in the IR alone, with every kind of attribute. */
 function handMade() {
@@ -62,6 +62,15 @@ describe('encodeModel', () => {
     const again = decodeModel(encodeModel(model))
     expect(printModel(again)).toBe(printModel(model))
     expect(again.metadataProps.get('made by')).toBe('machine')
+  })
+
+  it('hands out the weights themselves when it writes in chunks', () => {
+    const model = createModel()
+    const tensor = tensorOf('float32', [64], new Float32Array(64))
+    model.graph.addInitializer('w', tensor)
+    const chunks = encodeChunks(model, undefined)
+    expect(chunks).toContain(tensor.bytes)
+    expect(Buffer.concat(chunks)).toEqual(Buffer.from(encodeModel(model)))
   })
 
   it('refuses a cycle and names its nodes', () => {

@@ -310,6 +310,35 @@ describe('shapes computed in the graph', () => {
   })
 })
 
+describe('branches', () => {
+  it('give what both have in common', () => {
+    const branch = (op: string, dims: Dim[]) => ({
+      graph: {
+        outputs: { r: f32(), same: f32() },
+        initializers: { shape: ints(...(dims as number[])) },
+        nodes: [
+          [op, ['x'], ['same']],
+          ['Expand', ['x', 'shape'], ['r']],
+        ] as [string, string[], string[]][],
+      },
+    })
+    const model = decodedModel({
+      inputs: { c: ['bool', []], x: f32('N', 1) },
+      outputs: { y: ['float32'], z: ['float32'] },
+      nodes: [['If', ['c'], ['y', 'z'], { then_branch: branch('Neg', [1, 5]), else_branch: branch('Abs', [1, 6]) }]],
+    })
+    expect(inferOutputs(model).map((type) => type?.dims)).toEqual([
+      ['N', null],
+      ['N', 1],
+    ])
+  })
+
+  it('that can never run may compute what can never be', () => {
+    const model = modelOf({ op: 'Conv', inputs: [f32(1, 1, 2, 2), f32(1, 1, 5, 3)] })
+    expect(inferOutputs(model)).toEqual([{ dtype: 'float32', dims: [1, 1, null, 0] }])
+  })
+})
+
 describe('real models', () => {
   it.each(Object.entries(ocrModels))('%s gets a rank for every value, unchanged otherwise', (_name, file) => {
     const model = decodeModel(readFileSync(file))

@@ -11,6 +11,7 @@ import {
   strings,
   type OpTable,
 } from '../definition.ts'
+import { branchType } from '../rules/control.ts'
 import { recurrentType } from '../rules/recurrent.ts'
 
 const recurrentAttributes = {
@@ -38,8 +39,13 @@ export const recurrent = {
 
 /** Operators that hold subgraphs; what they do is up to those, so they are never folded. */
 export const control = {
-  If: defineOp(1, 1, [1, many], { attributes: { then_branch: graph, else_branch: graph }, foldable: false }),
-  Loop: defineOp(1, [2, many], [1, many], { attributes: { body: graph }, foldable: false }),
+  If: defineOp(1, 1, [1, many], {
+    attributes: { then_branch: graph, else_branch: graph },
+    types: branchType,
+    subgraphs: 'one-of',
+    foldable: false,
+  }),
+  Loop: defineOp(1, [2, many], [1, many], { attributes: { body: graph }, subgraphs: 'repeated', foldable: false }),
   Scan: defineOp(8, [1, many], [1, many], {
     attributes: {
       body: graph,
@@ -50,9 +56,14 @@ export const control = {
       scan_output_axes: ints,
       scan_output_directions: ints,
     },
+    subgraphs: 'repeated',
     foldable: false,
   }),
-  SequenceMap: defineOp(17, [1, many], [1, many], { attributes: { body: graph }, foldable: false }),
+  SequenceMap: defineOp(17, [1, many], [1, many], {
+    attributes: { body: graph },
+    subgraphs: 'repeated',
+    foldable: false,
+  }),
 } satisfies OpTable
 
 /** Sequences and optionals: values that are not tensors, so they have no type here and are not folded. */

@@ -4,6 +4,7 @@ import { viewOf } from '../../ir/tensor.ts'
 import type { Dim, ValueType } from '../../ir/value-type.ts'
 import type { ElementRule, TypeContext, TypeRule } from '../definition.ts'
 import { constantOf } from '../constants.ts'
+import { rankOfShape } from '../dims.ts'
 
 /** Constant: of whichever attribute gives it. */
 export const constantType: TypeRule = ({ node }) => {
@@ -12,9 +13,7 @@ export const constantType: TypeRule = ({ node }) => {
 }
 
 export const constantOfShapeType: TypeRule = ({ node, input, elements }) => {
-  const length = input(0)?.dims?.[0]
-  const unknown = typeof length === 'number' ? Array.from({ length }, () => null) : null
-  return [{ dtype: getTensor(node, 'value')?.dtype ?? 'float32', dims: elements(0) ?? unknown }]
+  return [{ dtype: getTensor(node, 'value')?.dtype ?? 'float32', dims: elements(0) ?? rankOfShape(input(0)) }]
 }
 
 /** The attribute `dtype`, float32 when absent. */

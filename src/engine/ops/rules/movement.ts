@@ -2,7 +2,7 @@ import { getInt, getInts } from '../../ir/attribute.ts'
 import { viewOf } from '../../ir/tensor.ts'
 import type { Dim, ValueType } from '../../ir/value-type.ts'
 import type { TypeContext, TypeRule } from '../definition.ts'
-import { broadcastDims, normalizeAxes, normalizeAxis, productOf, withDim } from '../dims.ts'
+import { broadcastDims, normalizeAxes, normalizeAxis, productOf, rankOfShape, withDim } from '../dims.ts'
 
 /** Rules over the dims of input 0; null where even the rank is unknown. */
 function moved(rule: (dims: readonly Dim[], context: TypeContext) => readonly Dim[] | null | undefined): TypeRule {
@@ -29,17 +29,11 @@ export const reshapeType: TypeRule = (context) => {
   const x = context.input(0)
   const target = intsOf(context, 'shape', 1)
   if (x === undefined) return []
-  if (target === undefined) return [{ dtype: x.dtype, dims: unknownOfLength(context.input(1)) }]
+  if (target === undefined) return [{ dtype: x.dtype, dims: rankOfShape(context.input(1)) }]
   const copyZero = getInt(context.node, 'allowzero', 0) === 0
   const dims = target.map((dim, axis) => (dim === 0 && copyZero ? (x.dims?.[axis] ?? null) : dim))
   const open = dims.indexOf(-1)
   return [{ dtype: x.dtype, dims: open < 0 ? dims : withDim(dims, open, remainder(x, dims)) }]
-}
-
-/** A vector of known length tells the rank that it is a shape of. */
-function unknownOfLength(shape: ValueType | undefined): Dim[] | null {
-  const length = shape?.dims?.[0]
-  return typeof length === 'number' ? Array.from({ length }, () => null) : null
 }
 
 function remainder(x: ValueType, dims: readonly Dim[]): Dim {
