@@ -1,5 +1,5 @@
 // What serving takes from the engine, in one place: the rest of the folder never reaches past it.
-export { byteLength, elementCount, isViewable, viewOf } from '../engine/index.ts'
+export { byteLength, generateInputs, isViewable, viewOf } from '../engine/index.ts'
 export type {
   BorrowedOutputs,
   DType,
@@ -9,8 +9,6 @@ export type {
   Runtime,
   Session,
   SessionOptions,
-  StringTensor,
   Tensor,
   TensorInfo,
 } from '../engine/index.ts'
-export { generateInputs } from '../engine/data/index.ts'

@@ -11,7 +11,7 @@ export interface RequestTimes {
 }
 
 /** Why a request failed, in Triton's words. */
-export type FailureReason = 'REJECTED' | 'CANCELED' | 'BACKEND' | 'OTHER'
+type FailureReason = 'REJECTED' | 'CANCELED' | 'BACKEND' | 'OTHER'
 
 export interface Duration {
   readonly count: number
@@ -44,7 +44,7 @@ const reasons = new Map<string, FailureReason>([
   ['run_failed', 'BACKEND'],
 ])
 
-export function failureReason(error: unknown): FailureReason {
+function failureReason(error: unknown): FailureReason {
   return (error instanceof HastenError ? reasons.get(error.code) : undefined) ?? 'OTHER'
 }
 

@@ -21,7 +21,7 @@ declare module 'fastify' {
   }
 }
 
-export interface ServingDeps {
+interface ServingDeps {
   readonly catalog: Catalog
   readonly authorize: Authorize
   readonly metrics: Registry

@@ -18,7 +18,7 @@ function toHastenError(error: unknown): HastenError {
 }
 
 /** RFC 9457 body of an error, with the `error` string that Open Inference clients read. */
-export function toProblem(error: HastenError, requestId: string): object {
+function toProblem(error: HastenError, requestId: string): object {
   const { status, title } = errorTable[error.code]
   const hidden = status >= 500 && !openServerErrors.has(error.code)
   const detail = hidden ? `${title}; the log has the cause under this request id.` : error.message

@@ -26,7 +26,7 @@ export interface LaneResult extends BorrowedOutputs {
   readonly runMs: number
 }
 
-export interface LaneState {
+interface LaneState {
   readonly queued: number
   readonly inFlight: number
   /** Moving average of a run. */
