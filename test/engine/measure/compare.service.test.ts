@@ -1,7 +1,8 @@
+import { fork } from 'node:child_process'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { generateInputs } from '../../../src/engine/data/index.ts'
 import { compareModels, type CompareOptions } from '../../../src/engine/measure/index.ts'
 import { tensorOf } from '../../../src/engine/ir/tensor.ts'
@@ -91,24 +92,47 @@ describe('compareModels', () => {
 
   it('stops at once when aborted, with the signal’s own reason, and leaves no process behind', async () => {
     await expectError(compareModels({ ...options, signal: AbortSignal.abort() }), 'job_canceled', /canceled/)
-    const pidFile = join(makeFolder(), 'pid')
-    const hanging = writeRuntime(`
-      process.getBuiltinModule('node:fs').writeFileSync(${JSON.stringify(pidFile)}, String(process.pid))
-      while (true);`)
+    const busy = writeBusyRuntime('while (true);')
     const controller = new AbortController()
-    const promise = compareModels({ ...options, runtime: hanging, signal: controller.signal })
+    const promise = compareModels({ ...options, runtime: busy.runtime, signal: controller.signal })
     const failed = expectError(promise, 'job_deadline', /too late/)
-    await expect.poll(() => existsSync(pidFile), { timeout: 20_000 }).toBe(true)
+    const pid = await busy.readPid()
     controller.abort(new HastenError('job_deadline', 'too late'))
     await failed
-    const pid = Number(readFileSync(pidFile, 'utf8'))
-    const isAlive = () => {
-      try {
-        return process.kill(pid, 0)
-      } catch {
-        return false
-      }
-    }
-    await expect.poll(isAlive, { timeout: 5000 }).toBe(false)
+    await expect.poll(() => isAlive(pid), { timeout: 5000 }).toBe(false)
+  })
+
+  it('ends with the process that asked, however that ends', async () => {
+    const busy = writeBusyRuntime('return { createSession: () => new Promise(() => setInterval(() => {}, 1000)) }')
+    const script = join(makeFolder(), 'parent.mjs')
+    const url = pathToFileURL(join(import.meta.dirname, '../../../src/engine/measure/compare.ts')).href
+    const request = { ...options, runtime: busy.runtime, inputs: [{}] }
+    writeFileSync(script, `import { compareModels } from '${url}'\nawait compareModels(${JSON.stringify(request)})`)
+    const parent = fork(script)
+    onTestFinished(() => void parent.kill('SIGKILL'))
+    const pid = await busy.readPid()
+    parent.kill('SIGKILL')
+    await expect.poll(() => isAlive(pid), { timeout: 20_000 }).toBe(false)
   })
 })
+
+/** A runtime that writes its process id before it does `body`. */
+function writeBusyRuntime(body: string) {
+  const file = join(makeFolder(), 'pid')
+  const write = `process.getBuiltinModule('node:fs').writeFileSync(${JSON.stringify(file)}, String(process.pid) + '\\n');`
+  const readPid = async () => {
+    await expect
+      .poll(() => existsSync(file) && readFileSync(file, 'utf8').endsWith('\n'), { timeout: 20_000 })
+      .toBe(true)
+    return Number(readFileSync(file, 'utf8'))
+  }
+  return { runtime: writeRuntime(`${write} ${body}`), readPid }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
