@@ -15,17 +15,19 @@ export function sendFile(
   const etag = `"${file.sha256}"`
   reply.header('etag', etag).header('accept-ranges', 'bytes').header('cache-control', 'private, no-cache')
   if (request.headers['if-none-match'] === etag) return reply.code(304).send()
-  describeDownload(reply, downloadName)
   const range = readRange(request, etag, file.sizeBytes)
+  if (range === 'unsatisfiable') {
+    reply.header('content-range', `bytes */${file.sizeBytes}`)
+    throw new HastenError('range_not_satisfiable', `The file has ${file.sizeBytes} bytes.`)
+  }
+  describeDownload(reply, downloadName)
   if (range === undefined) {
     reply.header('content-length', file.sizeBytes)
     return reply.send(Readable.from(artifacts.read(file.sha256), { objectMode: false }))
   }
   const { start, end } = range
-  reply
-    .code(206)
-    .header('content-range', `bytes ${start}-${end}/${file.sizeBytes}`)
-    .header('content-length', end - start + 1)
+  reply.code(206).header('content-range', `bytes ${start}-${end}/${file.sizeBytes}`)
+  reply.header('content-length', end - start + 1)
   return reply.send(Readable.from(artifacts.read(file.sha256, range), { objectMode: false }))
 }
 
@@ -58,14 +60,19 @@ function describeDownload(reply: FastifyReply, name: string): void {
   reply.type('application/octet-stream').header('content-disposition', `attachment; filename="${safe}"`)
 }
 
-/** One byte range of RFC 9110; undefined for none, several, another unit, or an If-Range that no longer holds. */
-function readRange(request: FastifyRequest, etag: string, size: number): { start: number; end: number } | undefined {
+interface ByteRange {
+  readonly start: number
+  readonly end: number
+}
+
+/** One byte range of RFC 9110; undefined for none, several, an invalid one, or an If-Range that no longer holds. */
+function readRange(request: FastifyRequest, etag: string, size: number): ByteRange | 'unsatisfiable' | undefined {
   const { range, 'if-range': ifRange } = request.headers
   if (range === undefined || (ifRange !== undefined && ifRange !== etag)) return undefined
   const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(range.trim()) ?? []
   if (first === undefined || last === undefined || (first === '' && last === '')) return undefined
+  if (first !== '' && last !== '' && Number(last) < Number(first)) return undefined
   const start = first === '' ? Math.max(0, size - Number(last)) : Number(first)
   const end = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1)
-  if (start <= end && start < size) return { start, end }
-  throw new HastenError('range_not_satisfiable', `The file has ${size} bytes.`)
+  return start < size ? { start, end } : 'unsatisfiable'
 }

@@ -7,6 +7,8 @@ import { HastenError } from '../errors.ts'
  * the key itself.
  */
 export async function gatewayPlugin(app: FastifyInstance, { upstream }: { upstream: string }): Promise<void> {
+  // The proxy brings its own parsers, which read nothing.
+  app.removeAllContentTypeParsers()
   await app.register(proxy, {
     upstream,
     prefix: '/v2',
@@ -17,7 +19,8 @@ export async function gatewayPlugin(app: FastifyInstance, { upstream }: { upstre
       rewriteRequestHeaders: (request, headers) => ({ ...headers, 'x-request-id': request.id }),
       onError: (reply, { error }) => {
         reply.log.warn({ err: error }, 'data plane does not answer')
-        throw new HastenError('unavailable', 'The data plane does not answer.', { cause: error, retryAfter: 1 })
+        const cause = { cause: error, retryAfter: 1 }
+        reply.send(new HastenError('unavailable', 'The data plane does not answer.', cause))
       },
     },
   })

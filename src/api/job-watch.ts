@@ -21,7 +21,7 @@ interface Subscriber extends JobSubscription {
 /** Spreads the database's job notifications to any number of waiting requests over one LISTEN. */
 export function createJobWatch(storage: Pick<Storage, 'listen'>): JobWatch {
   const byJob = new Map<string, Set<Subscriber>>()
-  let listening: Promise<() => Promise<void>> | undefined
+  let listening: ReturnType<Storage['listen']> | undefined
   const dispatch = (jobId: string | null) => {
     // After a reconnect nobody knows what was missed, so everybody looks again.
     const groups = jobId === null ? [...byJob.values()] : [byJob.get(jobId) ?? []]
@@ -51,7 +51,7 @@ export function createJobWatch(storage: Pick<Storage, 'listen'>): JobWatch {
     async close() {
       for (const group of byJob.values()) for (const subscriber of group) subscriber.close()
       const stop = await listening?.catch(() => undefined)
-      await stop?.()
+      stop?.()
     },
   }
 }

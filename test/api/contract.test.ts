@@ -23,7 +23,7 @@ let text: string
 let document: { openapi: string; paths: Record<string, Record<string, Operation>>; components: { schemas: object } }
 const operations = () =>
   Object.entries(document.paths).flatMap(([path, item]) =>
-    Object.entries(item).map(([verb, operation]) => ({ path, verb, ...operation })),
+    Object.entries(item).map(([verb, operation]) => Object.assign({ path, verb }, operation)),
   )
 
 beforeAll(async () => {
@@ -54,8 +54,9 @@ describe('the OpenAPI document', () => {
   })
 
   it('has no reference into nowhere', () => {
-    const names = [...text.matchAll(/#\/components\/schemas\/(\w+)/g)].map(([, name]) => name)
-    expect(new Set(names).difference(new Set(Object.keys(document.components.schemas)))).toEqual(new Set())
+    const known = Object.keys(document.components.schemas)
+    const names = [...text.matchAll(/#\/components\/schemas\/(\w+)/g)].map(([, name]) => name ?? '')
+    expect(names.filter((name) => !known.includes(name))).toEqual([])
   })
 
   it('says of every /v1 operation that it needs a key and what it answers without one', () => {

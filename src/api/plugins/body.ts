@@ -4,10 +4,7 @@ import { HastenError } from '../../errors.ts'
 /** How deep JSON of a request may nest; deeper is an attack or a mistake. */
 const maxDepth = 32
 
-/**
- * Refuses JSON that nests too deep before anything walks it recursively, and leaves raw uploads alone: they are streams
- * that the handler reads.
- */
+/** Reads JSON and nothing else, and refuses JSON that nests too deep before anything walks it recursively. */
 export const bodyPlugin = fastifyPlugin(
   async (app) => {
     const parseJson = app.getDefaultJsonParser('error', 'error')
@@ -19,7 +16,7 @@ export const bodyPlugin = fastifyPlugin(
       }
       void parseJson(request, text, done)
     })
-    app.addContentTypeParser('application/octet-stream', (_request, _payload, done) => done(null, undefined))
+    app.removeContentTypeParser('text/plain')
   },
   { name: 'body', fastify: '5.x', dependencies: ['errors'] },
 )

@@ -7,7 +7,7 @@ import { describeRoute } from '../route.ts'
 const healthSchema = Type.Object({ status: Type.Literal('ok') }, closed)
 
 interface HealthOptions {
-  /** Resolves when what the API needs answers; throws HastenError `unavailable` otherwise. */
+  /** Resolves when what the API needs answers; throws otherwise, whatever it likes. */
   readonly checkReady: () => Promise<void>
 }
 
@@ -26,7 +26,7 @@ export const healthPlugin = fastifyPlugin<HealthOptions>(
     })
     const answerReady = async () => {
       if (closing) throw new HastenError('unavailable', 'The server is shutting down.', { retryAfter: 5 })
-      await checkReady()
+      await checkReady().catch(refuseUnready)
       return { status: 'ok' as const }
     }
     app.get('/livez', probe('getLiveness', 'The process is alive'), async () => ({ status: 'ok' as const }))
@@ -35,3 +35,7 @@ export const healthPlugin = fastifyPlugin<HealthOptions>(
   },
   { name: 'health', fastify: '5.x' },
 )
+
+function refuseUnready(cause: unknown): never {
+  throw new HastenError('unavailable', 'The database does not answer.', { cause, retryAfter: 5 })
+}

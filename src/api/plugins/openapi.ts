@@ -35,6 +35,16 @@ const idempotencyHeader = {
   description: 'The same key and body give the first answer again, for 24 hours.',
 }
 
+/** The page needs itself only. No upgrade to https, which would break it behind plain http. */
+const pagePolicy = [
+  "default-src 'self'",
+  "img-src 'self' data:",
+  "style-src 'self' 'unsafe-inline'",
+  "object-src 'none'",
+  "base-uri 'self'",
+  "frame-ancestors 'self'",
+].join('; ')
+
 /** `/openapi.json` (OpenAPI 3.1) made from the routes themselves, and `/docs`, a page that needs no other server. */
 export const openapiPlugin = fastifyPlugin<{ version: string }>(
   async (app, { version }) => {
@@ -63,6 +73,8 @@ export const openapiPlugin = fastifyPlugin<{ version: string }>(
     await app.register(swaggerUi, {
       routePrefix: '/docs',
       staticCSP: true,
+      transformStaticCSP: () => pagePolicy,
+      theme: { title: 'Hasten API' },
       uiConfig: { deepLinking: true, docExpansion: 'list', validatorUrl: null },
     })
     const route = describeRoute({
@@ -90,7 +102,7 @@ export const openapiPlugin = fastifyPlugin<{ version: string }>(
 )
 
 function operationIdOf({ schema }: RouteOptions): string | undefined {
-  return (schema as { operationId?: string } | undefined)?.operationId
+  return schema?.operationId
 }
 
 /** Adds what route schemas do not say: security, errors, streamed bodies, media types, and the paths of `/v2`. */
@@ -115,7 +127,7 @@ function completeOperation(operation: Json, config: FastifyContextConfig): void 
   const answers = Object.fromEntries(Object.entries(media).map(([status, types]) => [status, mediaResponse(types)]))
   const own = scope === null ? (['internal', 'unavailable'] as const) : commonErrors
   operation['responses'] = {
-    ...describeAnswers(operation['responses'] as Json),
+    ...describeAnswers(operation['responses'] as Record<string, Json>),
     ...answers,
     ...errorResponses([...own, ...errors]),
   }
@@ -128,8 +140,8 @@ function listParameters({ parameters }: Json): unknown[] {
 const statusTexts: Readonly<Record<string, string>> = { 200: 'OK', 201: 'Created', 202: 'Accepted' }
 
 /** @fastify/swagger writes "Default Response" everywhere, and one without content where a route has no schema for it. */
-function describeAnswers(responses: Json): Json {
-  const entries = Object.entries(responses as Record<string, Json>).filter(([, { content }]) => content !== undefined)
+function describeAnswers(responses: Record<string, Json>): Json {
+  const entries = Object.entries(responses).filter(([, { content }]) => content !== undefined)
   return Object.fromEntries(
     entries.map(([status, { content }]) => [status, { description: statusTexts[status] ?? 'OK', content }]),
   )

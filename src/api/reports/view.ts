@@ -56,7 +56,7 @@ export interface ReportView {
   readonly finished_at: string | null
 }
 
-export function buildReport(job: JobDetail, model: ModelRow | undefined): ReportView {
+export function buildReport(job: JobDetail, model: Pick<ModelRow, 'name'> | undefined): ReportView {
   const recipe = job.recipe as { name?: string; version?: number | null; body?: object }
   return {
     object: 'report',

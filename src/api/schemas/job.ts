@@ -1,5 +1,5 @@
 import { Type, type Static } from 'typebox'
-import { deviceClasses } from '../../jobs/queues.ts'
+import { deviceClasses } from '../../jobs/contracts.ts'
 import { closed, embeddedErrorSchema, idOf, metadataSchema, nullable, openObject, timestamp } from './common.ts'
 
 export const jobStates = ['queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled', 'expired'] as const

@@ -38,8 +38,16 @@ export async function receiveForm<File>(
   })
 }
 
-/** Streams a raw body to `read`. */
+/** What a raw upload may call itself; none at all is what `curl -T` sends. */
+const rawTypes: readonly string[] = ['', 'application/octet-stream', 'application/zip', 'application/x-tar']
+
+/**
+ * Streams a raw body to `read`.
+ * @throws HastenError `unsupported_media_type`, `body_too_large`, `upload_aborted`, and what `read` throws
+ */
 export async function receiveRaw<File>(request: FastifyRequest, maxBytes: number, read: ReadFile<File>): Promise<File> {
+  const type = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
+  if (!rawTypes.includes(type)) throw new HastenError('unsupported_media_type', `${type} is not a model.`)
   return guardUpload(request, maxBytes, async (signal) => read(request.raw, signal))
 }
 

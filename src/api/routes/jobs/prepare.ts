@@ -1,6 +1,6 @@
 import { parseGates, recipeNeeds } from '../../../engine/schemas.ts'
 import { HastenError } from '../../../errors.ts'
-import { hostQueue, queueOf } from '../../../jobs/queues.ts'
+import { hostQueue, queueOf } from '../../../jobs/contracts.ts'
 import type { HostRow, NewJob, Storage } from '../../../storage/index.ts'
 import { resolveRecipe, type ResolvedRecipe } from '../../recipes.ts'
 import type { NewJobBody } from '../../schemas/job.ts'

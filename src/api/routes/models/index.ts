@@ -80,6 +80,9 @@ const download = describeRoute({
 
 export const modelRoutes: ApiRoutes = async (app, context) => {
   const { storage, limits } = context
+  // Raw uploads are streams that the handler reads, whatever their type.
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null, undefined))
+
   app.post('/models', create, async (request, reply) => {
     const upload = await receiveForm(request, limits.uploadBytes, storing(context))
     refuseUnknownFields(upload.fields, ['name', 'metadata'])
