@@ -2,13 +2,13 @@ import { HastenError, messageOf } from '../errors.ts'
 import { createQueueBackend, type QueueBackend, type QueueBackendOptions, type QueueHandle } from './queue-backend.ts'
 import { deviceClasses, type DeviceClass } from './queues.ts'
 
-export interface EnqueueOptions {
+interface EnqueueOptions {
   /** Attempts the job has used up: a job is in the queue at most once per attempt. */
   readonly attempt?: number
   readonly delayMs?: number
 }
 
-export interface QueueDepth {
+interface QueueDepth {
   readonly deviceClass: DeviceClass
   readonly depth: number
   readonly active: number

@@ -1,10 +1,14 @@
-import { createPostgresBackend, DelayedError, Queue, Worker, type Job } from 'bullmq'
+import { createPostgresBackend, DelayedError, Queue, UnrecoverableError, Worker, type Job } from 'bullmq'
+import type { Static } from 'typebox'
+import { Value } from 'typebox/value'
 import type { Logger } from '../telemetry.ts'
+import { jobContracts } from './contracts.ts'
+
+/** The kind of work the queues carry. */
+const queued = jobContracts.optimize
 
 /** All a queue message carries. */
-export interface QueueMessage {
-  readonly jobId: string
-}
+export type QueueMessage = Static<typeof queued.payload>
 
 export interface QueueHandle {
   add(id: string, message: QueueMessage, delayMs: number): Promise<void>
@@ -25,7 +29,7 @@ export interface ConsumerHandle {
   close(force?: boolean): Promise<void>
 }
 
-export interface ConsumerOptions {
+interface ConsumerOptions {
   readonly concurrency: number
   /** A delivery whose lock isn't renewed for this long goes to another consumer. */
   readonly lockMs: number
@@ -104,7 +108,11 @@ function workerOptions({ concurrency, lockMs, reconnectMs }: ConsumerOptions) {
 
 function deliverer(deliver: (message: QueueMessage) => Promise<Delivery>) {
   return async (job: Job, token?: string) => {
-    const delivery = await deliver(job.data as QueueMessage)
+    const message: unknown = job.data
+    if (job.name !== queued.name || !Value.Check(queued.payload, message)) {
+      throw new UnrecoverableError(`a message of another version: ${job.name}`)
+    }
+    const delivery = await deliver(message)
     if (delivery === 'done') return
     await job.moveToDelayed(Date.now() + delivery.retryInMs, token)
     throw new DelayedError()
@@ -119,7 +127,7 @@ function queueHandle(queue: AnyQueue, logger: Logger): QueueHandle {
   queue.on('error', (error) => logger.warn({ err: error, queue: queue.name }, 'queue connection error'))
   return {
     async add(id, message, delayMs) {
-      await queue.add('job', message, { jobId: id, delay: delayMs, ...keepNothing })
+      await queue.add(queued.name, message, { jobId: id, delay: delayMs, ...keepNothing })
     },
     async counts() {
       const counts = await queue.getJobCounts('waiting', 'prioritized', 'delayed', 'active')
@@ -136,10 +144,12 @@ function queueHandle(queue: AnyQueue, logger: Logger): QueueHandle {
 
 type AnyWorker = Pick<Worker, 'pause' | 'resume' | 'close' | 'waitUntilReady' | 'name'> & {
   on(event: 'error', listener: (error: Error) => void): unknown
+  on(event: 'failed', listener: (job: unknown, error: Error) => void): unknown
 }
 
 function consumerHandle(worker: AnyWorker, logger: Logger): ConsumerHandle {
   worker.on('error', (error) => logger.warn({ err: error, queue: worker.name }, 'queue connection error'))
+  worker.on('failed', (_, error) => logger.error({ err: error, queue: worker.name }, 'queue message given up'))
   return {
     pause: async () => worker.pause(true),
     resume: async () => worker.resume(),

@@ -80,7 +80,7 @@ async function failUnserved(deps: ReconcilerDeps, queued: readonly JobRow[], now
   return new Set(unserved)
 }
 
-export function offeredQueues(hosts: readonly HostRow[]): ReadonlySet<string> {
+function offeredQueues(hosts: readonly HostRow[]): ReadonlySet<string> {
   return new Set(hosts.flatMap((host) => host.queues))
 }
 

@@ -2,7 +2,7 @@ import type { NewHost, Storage } from '../storage/index.ts'
 import type { Logger } from '../telemetry.ts'
 import type { AttemptSettings } from './attempt.ts'
 import { openQueueClient } from './client.ts'
-import { optimizeJob } from './optimize/contract.ts'
+import { jobContracts } from './contracts.ts'
 import type { RetryPolicy } from './define-job.ts'
 import { startHeartbeat } from './hosts/heartbeat.ts'
 import type { HostInventory } from './hosts/types.ts'
@@ -50,7 +50,7 @@ export async function startWorker(deps: WorkerDeps): Promise<Worker> {
   const running = new Map<string, Slot>()
   const client = openQueueClient(deps.backend, 5_000)
   const slots = createSlotPool(planSlots(deps.inventory, deps.slots))
-  const retry = deps.retry ?? optimizeJob.retry
+  const retry = deps.retry ?? jobContracts.optimize.retry
   deps.metrics.slots.set(deps.slots)
   const gate = createGate()
   const shared = { client, slots, retry, running, shutdown: stopping.signal, accepting: gate.isOpen }

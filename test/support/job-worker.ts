@@ -8,7 +8,7 @@ import { newId, type Storage } from '../../src/storage/index.ts'
 import { createLogger, createMetrics } from '../../src/telemetry.ts'
 
 /** Short enough for tests that wait for a lease to end, long enough for a busy machine to renew it. */
-export const leaseMs = 1_500
+const leaseMs = 1_500
 const graceMs = 300
 
 export interface BackendUrls {

@@ -140,6 +140,6 @@ async function poll<T>(read: () => Promise<T>, wanted: (value: T) => boolean): P
     })
     return last !== undefined && wanted(last)
   }
-  await expect.poll(check, { timeout: 40_000, interval: 50 }).toBe(true)
+  await expect.poll(check, { timeout: 40_000, interval: 100 }).toBe(true)
   return last as T
 }

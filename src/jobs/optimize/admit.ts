@@ -4,7 +4,7 @@ import { checkMaterials, type Materials } from './materials.ts'
 import { describePlacement, type Placement } from './placement.ts'
 import { sessionFor } from './sessions.ts'
 
-export interface AdmittedModel {
+interface AdmittedModel {
   readonly report: AdmissionReport
   readonly trial: TrialReport
   readonly inputs: readonly TensorInfo[]

@@ -12,7 +12,7 @@ import type { OptimizedModel } from './transform.ts'
 import { judgeJob, type JudgedQuality } from './verdict.ts'
 
 /** The optimized model in the artifact store, not yet anybody's. */
-export interface PackagedModel {
+interface PackagedModel {
   readonly files: readonly FileRef[]
   readonly signature: object
   readonly placement: Placement
@@ -37,7 +37,7 @@ async function storeFile(
   return { name, ...(await retryUnavailable(write, { forMs: 60_000, signal })) }
 }
 
-export interface Findings {
+interface Findings {
   readonly materials: Materials
   readonly optimized: OptimizedModel
   readonly packaged: PackagedModel

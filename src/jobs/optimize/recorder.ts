@@ -5,7 +5,7 @@ import { retryUnavailable } from '../retry-unavailable.ts'
 import type { OptimizeStage } from './contract.ts'
 import { mustOwn } from './superseded.ts'
 
-export interface RecorderDeps {
+interface RecorderDeps {
   readonly storage: Pick<Storage, 'jobs' | 'events'>
   readonly fence: Fence
   readonly signal: AbortSignal
@@ -27,7 +27,7 @@ export interface Recorder {
   warn(warning: JobWarning): Promise<void>
 }
 
-export interface StageResult<T> {
+interface StageResult<T> {
   readonly value: T
   readonly notes?: readonly object[]
 }

@@ -6,7 +6,7 @@ import { checkLiteralHost, guardedLookup } from './address-guard.ts'
 import { parseRetryAfter } from './schedule.ts'
 
 /** What came of one request. */
-export type SendResult =
+type SendResult =
   | { readonly ok: true; readonly status: number }
   | { readonly ok: false; readonly status?: number; readonly error: string; readonly retryAfterMs: number }
 
