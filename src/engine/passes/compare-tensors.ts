@@ -44,7 +44,7 @@ function compareFloats(expected: Floats, actual: Floats, { relative, noise }: To
   for (const [index, value] of expected.entries()) {
     const got = actual[index] as number
     if (Object.is(value, got) || value === got) continue
-    const allowed = relative * (scale + Math.abs(value)) + noise
+    const allowed = Number.isFinite(value) ? relative * (scale + Math.abs(value)) + noise : 0
     if (!(Math.abs(value - got) <= allowed)) {
       return { detail: `element ${index} is ${got} instead of ${value}; ${allowed.toPrecision(2)} is allowed` }
     }

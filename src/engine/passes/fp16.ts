@@ -10,7 +10,7 @@ import { isFloatInput, isFloatOnly } from './fp16/blocked-ops.ts'
 import { toHalf } from './fp16/half.ts'
 import { inferTypes } from './infer-types.ts'
 import { definePass, type Note, type PassContext, type PassOptions } from './pass.ts'
-import { liftConstants, unlistInitializers } from './simplify/lift-constants.ts'
+import { liftConstants } from './simplify/lift-constants.ts'
 
 type Options = PassOptions<'fp16'>
 
@@ -21,7 +21,6 @@ export const fp16Pass = definePass({
   version: 1,
   async run(original, options, context) {
     const model = cloneModel(original)
-    unlistInitializers(model)
     liftConstants(model)
     const types = await readTypes(model, context)
     if (typeof types === 'string')

@@ -10,7 +10,7 @@ import { int8Warnings, reducesRange } from './int8-target.ts'
 import { upgradeOpset } from './opset/upgrade.ts'
 import { definePass, type Note, type PassOptions } from './pass.ts'
 import { isExcluded, readLinear, type LinearNode } from './quantize/linear-nodes.ts'
-import { liftConstants, unlistInitializers } from './simplify/lift-constants.ts'
+import { liftConstants } from './simplify/lift-constants.ts'
 
 type Options = Omit<PassOptions<'quantize.dynamic'>, 'reduceRange'> & { readonly reduceRange: boolean }
 
@@ -22,7 +22,6 @@ export const quantizeDynamicPass = definePass({
   async run(original, options, { target, signal }) {
     signal.throwIfAborted()
     const model = cloneModel(original)
-    unlistInitializers(model)
     liftConstants(model)
     const declined = upgradeOpset(model)
     if (declined !== undefined)

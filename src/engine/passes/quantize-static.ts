@@ -10,7 +10,7 @@ import { insertQdq } from './quantize/insert-qdq.ts'
 import { isLinearOp } from './quantize/linear-nodes.ts'
 import { observedValues, planQuantization, type Plan, type PlanOptions } from './quantize/plan.ts'
 import { plainSession, withSession } from './run-model.ts'
-import { liftConstants, unlistInitializers } from './simplify/lift-constants.ts'
+import { liftConstants } from './simplify/lift-constants.ts'
 import { cloneModel } from '../ir/clone.ts'
 
 type Options = PassOptions<'quantize.static'>
@@ -22,7 +22,6 @@ export const quantizeStaticPass = definePass({
   version: 1,
   async run(original, options, context) {
     const model = cloneModel(original)
-    unlistInitializers(model)
     liftConstants(model)
     const declined = upgradeOpset(model)
     if (declined !== undefined) return unchanged(original, [{ action: 'skipped', reason: declined }])

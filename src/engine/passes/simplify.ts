@@ -7,7 +7,7 @@ import { losslessRules } from '../rewrite/rules/index.ts'
 import type { Rule } from '../rewrite/rule.ts'
 import { definePass, type Note, type PassContext, type PassOptions } from './pass.ts'
 import { foldConstants } from './simplify/fold-constants.ts'
-import { liftConstants, unlistInitializers } from './simplify/lift-constants.ts'
+import { liftConstants } from './simplify/lift-constants.ts'
 import { prepareProof } from './simplify/prove.ts'
 import { keepProven, type Attempt, type RolledBack } from './simplify/rollback.ts'
 
@@ -52,7 +52,6 @@ async function rewriteCopy(
 ): Promise<SimplifyAttempt> {
   const model = cloneModel(original)
   const journal = openJournal(journalOptions)
-  const unlisted = unlistInitializers(model) ? 1 : 0
   liftConstants(model, journal)
   const budget = { bytes: options.maxGrowthBytes }
   for (let round = 0; round < maxRounds; round += 1) {
@@ -62,7 +61,7 @@ async function rewriteCopy(
   }
   const deadNodes = removeDeadNodes(model.graph).length
   const unusedInitializers = removeUnusedInitializers(model).length
-  const changes = unlisted + journal.applied.length + deadNodes + unusedInitializers
+  const changes = journal.applied.length + deadNodes + unusedInitializers
   return { model, journal, changes, deadNodes, unusedInitializers }
 }
 

@@ -29,16 +29,3 @@ function liftConstant(graph: Graph, node: Node, journal: Journal): void {
   graph.removeNode(node)
   graph.renameValue(value, name)
 }
-
-/**
- * Before IR version 4 every initializer had to be listed as an input, and none could be overridden. Takes them off
- * the list and raises the version to the first one that allows that.
- * @returns whether there were any
- */
-export function unlistInitializers(model: Model): boolean {
-  if (model.irVersion >= 4) return false
-  const listed = model.graph.inputs.filter((input) => input.initializer !== undefined)
-  for (const input of listed) model.graph.removeInput(input)
-  if (listed.length > 0) model.irVersion = 4
-  return listed.length > 0
-}

@@ -16,7 +16,7 @@ function between(
 ): ModelSpec {
   // A node before and after, so that what is in the middle names no input or output.
   const all: NodeSpec[] = [['Abs', ['x'], ['m']], ...nodes, ['Neg', ['n'], ['y']]]
-  return { ...base, nodes: all, initializers, ...extra } as ModelSpec
+  return { ...base, nodes: all, initializers, ...extra }
 }
 
 test.each<[string, string, NodeSpec, ModelSpec['initializers']?]>([
