@@ -66,16 +66,42 @@ describe('trialRun', () => {
   it('says on what inputs a model failed', async () => {
     const spec: ModelSpec = {
       inputs: { x: ['float32', ['N', 4]] },
-      outputs: { y: ['float32', null as never] },
+      outputs: { y: ['float32'] },
       initializers: { shape: tensorOf('int64', [1], BigInt64Array.of(7n)) },
       nodes: [['Reshape', ['x', 'shape'], ['y']]],
     }
-    await expect(trial('reshape', { ...spec, outputs: { y: ['float32'] } })).rejects.toThrow(
+    await expect(trial('reshape', spec)).rejects.toThrow(
       expect.objectContaining({
         code: 'model_run_failed',
-        message: expect.stringContaining('on generated inputs x [1, 4]:'),
+        message: expect.stringContaining('on inputs x [1, 4]:'),
       }),
     )
+  })
+
+  it('tries other sizes where the model leaves them open', async () => {
+    const spec: ModelSpec = {
+      inputs: { x: ['float32', ['N', null]] },
+      outputs: { y: ['float32'] },
+      initializers: { pads: tensorOf('int64', [4], BigInt64Array.of(0n, 96n, 0n, 96n)) },
+      nodes: [['Pad', ['x', 'pads'], ['y'], { mode: 'reflect' }]],
+    }
+    expect(await trial('pad', spec)).toMatchObject({
+      inputs: [{ name: 'x', dtype: 'float32', dims: [1, 256] }],
+      outputs: [{ name: 'y', dims: [1, 448] }],
+    })
+  })
+
+  it('runs on the inputs it is given, and on those only', async () => {
+    const file = path.join(folder, 'given.onnx')
+    await writeFile(
+      file,
+      buildModel({ ...unary('Relu'), inputs: { x: ['float32', ['N', 'M']] }, outputs: { y: ['float32'] } }),
+    )
+    const x = tensorOf('float32', [3, 5], new Float32Array(15))
+    const { inputs } = await trialRun(file, runtime, { deadlineMs, feeds: { x } })
+    expect(inputs).toEqual([{ name: 'x', dtype: 'float32', dims: [3, 5] }])
+    const wrong = trialRun(file, runtime, { deadlineMs, feeds: { z: x } })
+    await expect(wrong).rejects.toThrow(expect.objectContaining({ code: 'model_run_failed' }))
   })
 
   it('ends when it is aborted', async () => {
