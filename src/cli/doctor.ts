@@ -19,15 +19,14 @@ const ok = (text: string): Finding => ({ status: 'ok', text })
 const info = (text: string): Finding => ({ status: 'info', text })
 const bad = (text: string): Finding => ({ status: 'bad', text })
 
-const minimumNode = [22, 18] as const
+const minimumNode = 24
 const minimumFreeBytes = 2 ** 30
 
 /** Everything a first start or a support question needs, each by really trying it. */
 const checks: Readonly<Record<string, Check>> = {
   node: async () => {
-    const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
-    const enough = major > minimumNode[0] || (major === minimumNode[0] && minor >= minimumNode[1])
-    return enough ? ok(process.version) : bad(`${process.version}; needs ${minimumNode.join('.')} or newer`)
+    const major = Number(process.versions.node.split('.')[0])
+    return major >= minimumNode ? ok(process.version) : bad(`${process.version}; needs ${minimumNode} or newer`)
   },
   runtime: async (config) => {
     const { createRuntime } = await import('../roles/runtime.ts')
