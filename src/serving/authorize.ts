@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { HastenError } from '../errors.ts'
 
@@ -28,25 +27,41 @@ export interface KeyAuthorizerOptions {
 
 const scope = 'predict'
 
+/** With the database away, a key that was good goes on working for this long. */
+const staleMs = 3_600_000
+
+interface Lookup {
+  readonly key: FoundKey | undefined
+  /** `performance.now()` from which it is to be looked up again. */
+  freshUntil: number
+}
+
 /**
- * Authorizes by API keys, remembering each lookup (also that there is no such key) for a short time, so that the
- * database is not asked for every prediction. Memory holds hashes of the secrets, not the secrets.
+ * Authorizes by API keys, remembering each look-up (also that there is no such key) for a short time, so that the
+ * database is not asked for every prediction; when it does not answer, the last answer holds.
  */
 export function createKeyAuthorizer({ findKey, ttlMs = 10_000, maxKeys = 10_000 }: KeyAuthorizerOptions): Authorize {
-  const cache = new LRUCache<string, { readonly key: FoundKey | undefined }>({ max: maxKeys, ttl: ttlMs })
+  const cache = new LRUCache<string, Lookup>({ max: maxKeys, ttl: staleMs })
 
-  async function lookUp(secret: string, hash: string): Promise<Caller> {
-    const key = await findKey(secret)
-    cache.set(hash, { key })
-    return callerOf(key)
+  async function lookUp(header: string, last: Lookup | undefined): Promise<Caller> {
+    const [, secret] = /^Bearer (hk_[\w-]{20,100})$/i.exec(header) ?? []
+    if (secret === undefined) throw new HastenError('unauthorized', 'The request carries no key.')
+    const freshUntil = performance.now() + ttlMs
+    try {
+      const key = await findKey(secret)
+      cache.set(header, { key, freshUntil })
+      return callerOf(key)
+    } catch (error) {
+      const isAway = error instanceof HastenError && error.code === 'unavailable'
+      if (!isAway || last === undefined) throw error
+      last.freshUntil = freshUntil
+      return callerOf(last.key)
+    }
   }
 
-  return (authorization) => {
-    const [, secret] = /^Bearer (hk_[\w-]{20,100})$/i.exec(authorization ?? '') ?? []
-    if (secret === undefined) throw new HastenError('unauthorized', 'The request carries no key.')
-    const hash = createHash('sha256').update(secret).digest('base64')
-    const known = cache.get(hash)
-    return known === undefined ? lookUp(secret, hash) : callerOf(known.key)
+  return (authorization = '') => {
+    const last = cache.get(authorization)
+    return last !== undefined && performance.now() < last.freshUntil ? callerOf(last.key) : lookUp(authorization, last)
   }
 }
 

@@ -1,0 +1,49 @@
+import { describe, expect, test } from 'vitest'
+import { HastenError } from '../../src/errors.ts'
+import { createKeyAuthorizer, createOpenAuthorizer } from '../../src/serving/authorize.ts'
+
+const good = { project: 'acme', scopes: ['predict'], expiresAt: null }
+const header = 'Bearer hk_secret_secret_secret_secret'
+
+describe('keys', () => {
+  test('are looked up again after their time, and then a deleted one is refused', async () => {
+    let key: typeof good | undefined = good
+    const authorize = createKeyAuthorizer({ findKey: async () => key, ttlMs: 0 })
+    expect(await authorize(header)).toEqual({ project: 'acme' })
+    key = undefined
+    await expect(authorize(header)).rejects.toMatchObject({ code: 'unauthorized' })
+  })
+
+  test('that were good hold while the database is away; others are told that it is', async () => {
+    let isAway = false
+    const findKey = async () => {
+      if (isAway) throw new HastenError('unavailable', 'no database')
+      return good
+    }
+    const authorize = createKeyAuthorizer({ findKey, ttlMs: 0 })
+    await authorize(header)
+    isAway = true
+    expect(await authorize(header)).toEqual({ project: 'acme' })
+    await expect(authorize(`${header}_other`)).rejects.toMatchObject({ code: 'unavailable' })
+  })
+
+  test('that expire are refused from memory too', async () => {
+    const expiresAt = new Date(Date.now() + 30)
+    const authorize = createKeyAuthorizer({ findKey: async () => ({ ...good, expiresAt }) })
+    await authorize(header)
+    await new Promise((resolve) => setTimeout(resolve, 40))
+    expect(() => authorize(header)).toThrow(expect.objectContaining({ code: 'unauthorized' }))
+  })
+
+  test.each([undefined, '', 'Basic abc', 'Bearer short', 'Bearer sk_secret_secret_secret_secret'])(
+    'are not looked up when the header is %j',
+    async (wrong) => {
+      const authorize = createKeyAuthorizer({ findKey: async () => Promise.reject(new Error('asked')) })
+      await expect(authorize(wrong)).rejects.toMatchObject({ code: 'unauthorized' })
+    },
+  )
+})
+
+test('without authentication everybody is the default project', () => {
+  expect(createOpenAuthorizer()(undefined)).toEqual({ project: 'default' })
+})
