@@ -1,5 +1,6 @@
-// Generates the ONNX codec's message types from src/engine/onnx/proto. The result is committed, so only someone who
-// edits the .proto runs this. JavaScript with declarations: generated TypeScript has enums, which can't be stripped.
+// Generates the ONNX codec's message types from src/engine/onnx/proto, into another folder if one is given. The result
+// is committed, so only someone who edits the .proto runs this. JavaScript with declarations: generated TypeScript has
+// enums, which can't be stripped.
 import { spawnSync } from 'node:child_process'
 import path from 'node:path'
 
@@ -10,7 +11,7 @@ const template = {
   plugins: [
     {
       local: path.join(bin, 'protoc-gen-es'),
-      out: 'src/engine/onnx/generated',
+      out: process.argv[2] ?? 'src/engine/onnx/generated',
       opt: ['target=js+dts', 'import_extension=js'],
     },
   ],
