@@ -38,6 +38,7 @@ export interface RouteDeps extends ServingDeps {
 
 /** A body may take this long to arrive. */
 const requestTimeoutMs = 120_000
+const maxNameLength = 128
 const requestIdPattern = /^[\w.:-]{1,128}$/
 
 /** The data plane: `/v2` of the Open Inference Protocol, probes and metrics. Not listening yet. */
@@ -50,6 +51,8 @@ export function buildServing(deps: ServingDeps): FastifyInstance {
     // Two lines a request would cost more than routing it; errors are logged by the error handler.
     logController: new LogController({ disableRequestLogging: true }),
     requestTimeout: requestTimeoutMs,
+    // The router's own limit of 100 is below the longest name.
+    routerOptions: { maxParamLength: maxNameLength },
     forceCloseConnections: 'idle',
     genReqId: requestIdOf,
     exposeHeadRoutes: true,

@@ -192,6 +192,11 @@ describe('errors', () => {
     expect(await response.json()).toMatchObject({ status, error: expect.any(String) })
   })
 
+  test('the longest name reaches the catalog', async () => {
+    const response = await fetch(`${server.url}/v2/models/${'n'.repeat(128)}`)
+    expect(await response.json()).toMatchObject({ detail: `There is no model '${'n'.repeat(128)}'.` })
+  })
+
   test('a deadline that has passed', async () => {
     const late = JSON.stringify({ ...JSON.parse(json([1])), parameters: { timeout: 1 } })
     expect((await infer(late)).status).toBe(504)
