@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { childEntry } from '../../src/jobs/capped-child.ts'
 import type { HostInventory } from '../../src/jobs/hosts/types.ts'
@@ -10,6 +11,8 @@ import { createLogger, createMetrics } from '../../src/telemetry.ts'
 /** Short enough for tests that wait for a lease to end, long enough for a busy machine to renew it. */
 const leaseMs = 1_500
 const graceMs = 300
+/** Shared by all test processes that load these modules again and again. */
+export const compileCache = join(tmpdir(), 'hasten-test-compile-cache')
 
 export interface BackendUrls {
   readonly connectionString: string
@@ -52,8 +55,7 @@ export function workerDeps(storage: Storage, backend: QueueBackend, place: TestP
       leaseMs,
       graceMs,
       taskset: undefined,
-      // Processes of one test file load the same modules again and again.
-      env: { NODE_COMPILE_CACHE: join(place.dir, 'compile-cache') },
+      env: { NODE_COMPILE_CACHE: compileCache },
       slotsDir: join(place.dir, hostId),
       childSettings: { connectionString: place.connectionString },
     },

@@ -12,7 +12,7 @@ import { startWorker, type Worker, type WorkerDeps } from '../../src/jobs/worker
 import { openStorage, type JobDetail, type NewJob, type Storage } from '../../src/storage/index.ts'
 import { createMetrics } from '../../src/telemetry.ts'
 import type { Script } from '../jobs/children/script.ts'
-import { testLogger, workerDeps, type BackendUrls, type TestPlace } from './job-worker.ts'
+import { compileCache, testLogger, workerDeps, type BackendUrls, type TestPlace } from './job-worker.ts'
 
 export const project = 'default'
 
@@ -79,7 +79,8 @@ export async function createJobsFixture(urls: BackendUrls): Promise<JobsFixture>
     },
     async forkWorker(slots = 2) {
       const path = fileURLToPath(new URL('../jobs/children/worker.ts', import.meta.url))
-      const child = fork(path, [], { execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+      const env = { ...process.env, NODE_COMPILE_CACHE: compileCache }
+      const child = fork(path, [], { env, execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
       processes.push(child)
       child.send({ place, slots })
       await new Promise((resolve) => child.once('message', resolve))

@@ -10,7 +10,7 @@ import { createInspect } from '../../../src/jobs/inspect/client.ts'
 import type { JobChildSettings } from '../../../src/jobs/optimize/settings.ts'
 import type { FileRef, JobDetail, NewJob } from '../../../src/storage/index.ts'
 import { createJobsFixture, project, type JobsFixture } from '../../support/jobs.ts'
-import { workerDeps } from '../../support/job-worker.ts'
+import { compileCache, workerDeps } from '../../support/job-worker.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.ts'
 
 const digits = join(import.meta.dirname, '../../../examples/digits')
@@ -163,6 +163,7 @@ describe('inspection', () => {
       connectionString: database.connectionString,
       workDir: join(dir, 'inspect'),
       memoryBytes: 2 ** 30,
+      env: { NODE_COMPILE_CACHE: compileCache },
     })
 
   test('of a model gives its facts', async () => {
