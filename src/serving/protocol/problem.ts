@@ -44,12 +44,18 @@ export function installProblems(app: FastifyInstance): void {
 }
 
 function sendProblem(error: HastenError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  if (error.status >= 500) request.log.error({ err: error, code: error.code }, 'request failed')
-  else request.log.debug({ err: error, code: error.code }, 'request refused')
+  logProblem(error, request)
   if (error.retryAfter !== undefined) reply.header('retry-after', Math.ceil(error.retryAfter))
   if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer realm="hasten"')
   // A body that was not read to its end would be taken for the next request.
   if (error.status === 413) reply.header('connection', 'close')
   const body = JSON.stringify(toProblem(error, request.id))
   return reply.code(error.status).header('content-type', 'application/problem+json').send(body)
+}
+
+/** What a client caused, or load did, is counted by the metrics; a line for each would drown the others. */
+function logProblem(error: HastenError, { log }: FastifyRequest): void {
+  const line = { err: error, code: error.code }
+  if (error.status < 500 || openServerErrors.has(error.code)) log.debug(line, 'request refused')
+  else log.error(line, 'request failed')
 }
