@@ -3,7 +3,7 @@ import type { Inspect } from '../jobs/inspect/contract.ts'
 import type { Storage } from '../storage/index.ts'
 import type { Logger, Registry } from '../telemetry.ts'
 
-export interface ApiLimits {
+interface ApiLimits {
   /** Largest model or dataset accepted. */
   readonly uploadBytes: number
   /** Largest JSON or YAML body; default 1 MiB. */

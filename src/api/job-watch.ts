@@ -1,6 +1,6 @@
 import type { Storage } from '../storage/index.ts'
 
-export type WatchResult = 'changed' | 'timeout' | 'closed'
+type WatchResult = 'changed' | 'timeout' | 'closed'
 
 /** One reader's view of a job's changes. A change between two calls of `next` is not lost. */
 export interface JobSubscription {

@@ -26,7 +26,7 @@ export interface Harness {
   call(request: InjectOptions & { url: string }): Promise<Answer>
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number
   readonly headers: Record<string, unknown>
   readonly text: string
@@ -35,7 +35,7 @@ export interface Answer {
 }
 
 /** The API over a database of its own, listening on loopback, for one test file. */
-export function useApi(change: Partial<ApiDeps> = {}): Harness {
+export function useApi(change: (connectionString: string) => Partial<ApiDeps> = () => ({})): Harness {
   const harness = { announced: [] as string[] } as unknown as { -readonly [K in keyof Harness]: Harness[K] }
   let close: () => Promise<void>
   beforeAll(async () => {
@@ -62,7 +62,7 @@ export function useApi(change: Partial<ApiDeps> = {}): Harness {
       logger: createLogger({ level: 'silent', role: 'test' }),
       metrics: createMetrics(),
       version: '0.0.0-test',
-      ...change,
+      ...change(database.connectionString),
     }
     const app = buildApi(deps)
     refuseUndeclaredErrors(app)

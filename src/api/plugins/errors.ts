@@ -30,7 +30,7 @@ const foreignCodes: Readonly<Record<string, ErrorCode>> = {
 const openServerErrors: ReadonlySet<ErrorCode> = new Set(['overloaded', 'not_implemented', 'deployment_not_ready'])
 
 /** Any thrown value as an error of the table. */
-export function toHastenError(error: unknown): HastenError {
+function toHastenError(error: unknown): HastenError {
   if (error instanceof HastenError) return error
   const foreign = error as Partial<FastifyError>
   const errors = foreign.validation === undefined ? [] : listSchemaErrors(foreign.validation, foreign.validationContext)
@@ -40,7 +40,7 @@ export function toHastenError(error: unknown): HastenError {
 }
 
 /** RFC 9457 body of an error. */
-export function toProblem(error: HastenError, requestId: string): Problem {
+function toProblem(error: HastenError, requestId: string): Problem {
   const { status, title } = errorTable[error.code]
   const hidden = status >= 500 && !openServerErrors.has(error.code)
   const detail = hidden ? `${title}; the log has the cause under this request id.` : error.message

@@ -153,7 +153,7 @@ function mediaResponse(types: readonly string[]): Json {
 }
 
 /** One response per status, naming the codes that have it. */
-export function errorResponses(codes: readonly ErrorCode[]): Json {
+function errorResponses(codes: readonly ErrorCode[]): Json {
   const byStatus = Map.groupBy(new Set(codes), (code) => errorTable[code].status)
   const responses = [...byStatus].map(([status, group]) => [String(status), errorResponse(group)])
   return Object.fromEntries(responses)

@@ -67,7 +67,7 @@ function listAllowed({ params }: FastifySchemaValidationError): string {
 }
 
 /** One name as a token of a JSON Pointer. */
-export function escapePointer(name: string): string {
+function escapePointer(name: string): string {
   return name.replaceAll('~', '~0').replaceAll('/', '~1')
 }
 

@@ -1,7 +1,7 @@
 import type { CandidateRow, JobDetail, JsonObject } from '../../storage/index.ts'
 
 export type Unit = 'ms' | 'per_second' | 'bytes' | 'fraction' | 'plain'
-export type Direction = 'better' | 'worse' | 'same'
+type Direction = 'better' | 'worse' | 'same'
 
 /** How far the optimized model is from the baseline. */
 export interface Change {

@@ -32,6 +32,6 @@ function render(value: Part): string {
   return value.map((item) => render(item)).join('')
 }
 
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text.replaceAll(/[&<>"']/g, (character) => entities[character] ?? '')
 }

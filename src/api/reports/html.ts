@@ -28,12 +28,12 @@ export function renderHtml(view: ReportView): string {
             Job <code>${view.job}</code> · model <code>${view.model.id}</code> · finished ${view.finished_at ?? 'never'}
           </p>
           <p class="headline ${view.verdict.tone}">${view.verdict.headline}</p>
-          ${renderError(view)} ${section('Evidence', renderEvidence(view))}
+          ${renderError(view)} ${section('Evidence', renderEvidence(view))} ${renderBasis(view)}
           ${section('Speed-up', drawSpeedup(view.evidence.find(({ metric }) => metric === 'p50')?.change ?? null, view.noise))}
           ${section('Latency', drawLatency(view.latency))} ${section('Gates', renderGates(view))}
-          ${section('Warnings', renderWarnings(view))}
-          ${section('Placement and environment', renderFacts(view.placement))} ${section('Stages', renderStages(view))}
-          ${section('Notes by node', renderNotes(view))}
+          ${section('Warnings', renderWarnings(view))} ${section('Placement', renderFacts(view.placement))}
+          ${section('Environment', renderFacts(view.environment))} ${section('Method', renderFacts(view.method))}
+          ${section('Stages', renderStages(view))} ${section('Notes by node', renderNotes(view))}
           ${section('Recipe', html`<pre><code>${view.recipe.text}</code></pre>`)}
         </main>
       </body>
@@ -84,6 +84,10 @@ function renderEvidence({ evidence }: ReportView): Html {
   )
 }
 
+function renderBasis({ quality_basis: basis }: ReportView): Html {
+  return basis === '' ? nothing : html`<p class="sub">${basis}</p>`
+}
+
 function renderGates({ gates }: ReportView): Html {
   return table(
     [th(''), th('gate'), th('because')],
@@ -115,7 +119,8 @@ function renderWarnings({ warnings }: ReportView): Html {
   </ul>`
 }
 
-function renderFacts(facts: object): Html {
+function renderFacts(facts: object | null): Html {
+  if (facts === null) return nothing
   const rows = flattenFacts(facts).map(
     ([name, value]) =>
       html`<tr>

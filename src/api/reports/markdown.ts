@@ -11,12 +11,15 @@ export function renderMarkdown(view: ReportView): string {
     `**${text(view.verdict.headline)}**`,
     ...errorSection(view),
     section('Evidence', evidenceTable(view)),
+    text(view.quality_basis),
     section('Gates', gateTable(view)),
     section(
       'Warnings',
       view.warnings.map(({ code, detail, hint }) => `- ${text(code)}: ${text(`${detail} ${hint}`)}`),
     ),
     section('Placement', factTable(view.placement)),
+    section('Environment', factTable(view.environment)),
+    section('Method', factTable(view.method)),
     section('Stages', stageTable(view)),
     section('Notes', noteList(view)),
     section('Recipe', ['```yaml', view.recipe.text.trimEnd().replaceAll('```', "'''"), '```']),
@@ -63,7 +66,8 @@ function gateTable({ gates }: ReportView): string[] {
   )
 }
 
-function factTable(facts: object): string[] {
+function factTable(facts: object | null): string[] {
+  if (facts === null) return []
   return table(
     ['', ''],
     flattenFacts(facts).map(([name, value]) => [text(name), text(value)]),

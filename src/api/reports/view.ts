@@ -1,11 +1,11 @@
 import { stringify } from 'yaml'
-import type { JobDetail, JobStageRow, JsonObject, ModelRow } from '../../storage/index.ts'
+import type { HostRow, JobDetail, JobStageRow, JsonObject, ModelRow } from '../../storage/index.ts'
 import { formatTime, formatTimeOrNull } from '../schemas/common.ts'
 import { findMeasured, listEvidence, readNumber, readSpeedup, type EvidenceRow } from './evidence.ts'
 
-export type Tone = 'good' | 'neutral' | 'bad'
+type Tone = 'good' | 'neutral' | 'bad'
 
-export interface ReportNote {
+interface ReportNote {
   readonly node: string
   readonly op: string
   readonly action: string
@@ -20,7 +20,7 @@ export interface ReportStage {
   readonly notes: readonly ReportNote[]
 }
 
-export interface ReportGate {
+interface ReportGate {
   readonly expr: string
   readonly passed: boolean | null
   readonly detail: string
@@ -42,12 +42,18 @@ export interface ReportView {
   readonly recipe: { readonly name: string; readonly version: number | null; readonly text: string }
   readonly verdict: { readonly tone: Tone; readonly headline: string; readonly passed: boolean | null }
   readonly evidence: readonly EvidenceRow[]
+  /** What quality was judged on, in a sentence; empty when it was not. */
+  readonly quality_basis: string
+  /** How the models were timed. */
+  readonly method: JsonObject | null
   readonly noise: { readonly low: number; readonly high: number } | null
   readonly latency: LatencyCurves | null
   readonly gates: readonly ReportGate[]
   readonly warnings: readonly { readonly code: string; readonly detail: string; readonly hint: string }[]
   readonly error: { readonly code: string; readonly detail: string; readonly hint: string } | null
   readonly placement: { readonly requested: JsonObject; readonly actual: JsonObject | null }
+  /** The inventory of the host it ran on; null when the host is forgotten. */
+  readonly environment: JsonObject | null
   readonly stages: readonly ReportStage[]
   readonly candidates: readonly { readonly name: string; readonly role: string; readonly p50_ms: number | null }[]
   readonly metadata: JsonObject
@@ -56,7 +62,13 @@ export interface ReportView {
   readonly finished_at: string | null
 }
 
-export function buildReport(job: JobDetail, model: Pick<ModelRow, 'name'> | undefined): ReportView {
+/** What the job row does not hold itself. */
+export interface ReportContext {
+  readonly model?: Pick<ModelRow, 'name'> | undefined
+  readonly host?: Pick<HostRow, 'inventory'> | undefined
+}
+
+export function buildReport(job: JobDetail, { model, host }: ReportContext = {}): ReportView {
   const recipe = job.recipe as { name?: string; version?: number | null; body?: object }
   return {
     object: 'report',
@@ -67,12 +79,15 @@ export function buildReport(job: JobDetail, model: Pick<ModelRow, 'name'> | unde
     recipe: { name: recipe.name ?? 'inline', version: recipe.version ?? null, text: stringify(recipe.body ?? recipe) },
     verdict: judgeJob(job),
     evidence: listEvidence(job),
+    quality_basis: describeBasis(job.verdict),
+    method: (job.verdict?.['method'] as JsonObject | undefined) ?? null,
     noise: readNoise(job.verdict),
     latency: readCurves(job),
     gates: listGates(job),
     warnings: job.warnings.map(({ code, detail = '', hint = '' }) => ({ code, detail, hint })),
     error: job.error === null ? null : { code: job.error.code, detail: job.error.detail, hint: job.error.hint },
     placement: { requested: job.target, actual: job.placement },
+    environment: host?.inventory ?? null,
     stages: job.stages.map((stage) => toStage(stage)),
     candidates: job.candidates.map(({ name, role, measurement }) => ({
       name,
@@ -119,6 +134,16 @@ function describeSpeed(verdict: JsonObject): string {
     same: 'Not measurably faster than the original on this host.',
   }
   return texts[String(verdict['significance'])] ?? 'Speed was not judged.'
+}
+
+/** Quality on made-up inputs says little, and whoever reads the numbers must know. */
+function describeBasis(verdict: JsonObject | null): string {
+  const basis = verdict?.['quality_basis'] as { task?: string; samples?: number; generated?: boolean } | undefined
+  if (basis === undefined) return ''
+  const { task = 'agreement', samples = 0, generated = false } = basis
+  const against = task === 'agreement' ? 'the outputs of the original' : `labels (${task})`
+  if (!generated) return `Quality against ${against} on ${samples} samples.`
+  return `Quality against ${against} on ${samples} generated inputs: says little; give the job an eval dataset.`
 }
 
 function readNoise(verdict: JsonObject | null): ReportView['noise'] {

@@ -57,7 +57,7 @@ export const deletedSchema = Type.Object(
   closed,
 )
 
-export const errorItemSchema = Type.Object(
+const errorItemSchema = Type.Object(
   {
     pointer: Type.String({ description: 'JSON Pointer of the wrong field.' }),
     detail: Type.String(),

@@ -8,7 +8,7 @@ export type JobState = (typeof jobStates)[number]
 const terminalStates: ReadonlySet<string> = new Set(['succeeded', 'failed', 'canceled', 'expired'])
 export const isTerminal = (state: string): boolean => terminalStates.has(state)
 
-export const datasetsSchema = Type.Object(
+const datasetsSchema = Type.Object(
   {
     calibration: Type.Optional(idOf('dst')),
     eval: Type.Optional(idOf('dst')),

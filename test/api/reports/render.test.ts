@@ -24,7 +24,8 @@ function hostileJob() {
   })
 }
 
-const reportOf = (job = sampleJob(), name = 'digits') => buildReport(job, { name })
+const reportOf = (job = sampleJob(), name = 'digits') =>
+  buildReport(job, { model: { name }, host: { inventory: { cpu: { model: 'Xeon', isa: ['avx512_vnni'] } } } })
 
 describe('the HTML report', () => {
   it('shows the verdict, the evidence with its interval, and both charts', () => {
@@ -32,6 +33,8 @@ describe('the HTML report', () => {
     expect(page).toContain('2.50 times as fast as the original on this host.')
     expect(page).toContain('2.50× [2.40, 2.60]')
     expect(page).toContain('p50 is 2 ms, wanted &lt;= 4 ms')
+    expect(page).toContain('Quality against labels (classification) on 2000 samples.')
+    for (const fact of ['avx512_vnni', 'rounds']) expect(page).toContain(fact)
     expect(page.match(/<svg\b/g)).toHaveLength(2)
     expect(page).toContain('aria-label="Speed-up 2.50, 95 % interval 2.40 to 2.60"')
     expect(page).not.toContain('NaN')
@@ -61,9 +64,15 @@ describe('the HTML report', () => {
     expect(page).toContain('not judged')
   })
 
+  it('warns when quality was judged on made-up inputs', () => {
+    const basis = { task: 'agreement', samples: 64, generated: true }
+    const page = renderHtml(reportOf(sampleJob({ verdict: { ...sampleVerdict, quality_basis: basis } })))
+    expect(page).toContain('on 64 generated inputs: says little')
+  })
+
   it('never claims more than the verdict', () => {
     const headlineOf = (changes: object) =>
-      buildReport(sampleJob({ verdict: { ...sampleVerdict, ...changes } }), undefined).verdict
+      buildReport(sampleJob({ verdict: { ...sampleVerdict, ...changes } })).verdict
     expect(headlineOf({ significance: 'same' })).toMatchObject({
       tone: 'neutral',
       headline: expect.stringContaining('Not measurably'),

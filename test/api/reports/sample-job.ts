@@ -30,6 +30,8 @@ export const sampleVerdict: JsonObject = {
   speedup: { p50: 2.5, ci95: [2.4, 2.6] },
   noise: { p50: 1, ci95: [0.98, 1.03] },
   size_ratio: 0.26,
+  quality_basis: { task: 'classification', samples: 2000, generated: false },
+  method: { batch: 8, threads: 1, rounds: 30 },
   quality: [
     { metric: 'top1', output: 'y', baseline: 0.987, optimized: 0.985, delta: -0.002, ci95: [-0.006, 0.001] },
     { metric: 'mae', output: 'y', baseline: 0.1, optimized: 0.3, delta: 0.2, ci95: [0.1, 0.3] },

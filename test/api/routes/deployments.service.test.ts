@@ -105,7 +105,7 @@ describe('POST /v1/deployments', () => {
 })
 
 describe('PATCH /v1/deployments/{name}', () => {
-  it('adds versions, chooses the active one and splits traffic', async () => {
+  it('adds versions and chooses the active one', async () => {
     await create({ name: 'grows', model })
     const { id: better } = await storeModel(api.storage)
     expect((await change('grows', { model: better })).body).toMatchObject({
@@ -117,19 +117,13 @@ describe('PATCH /v1/deployments/{name}', () => {
       versions: [{}, {}, { version: 3 }],
     })
     expect((await change('grows', { active: 1 })).body).toMatchObject({ active: 1 })
-    expect((await change('grows', { traffic: { split: { 1: 90, 2: 10 } }, metadata: { a: 'b' } })).body).toMatchObject({
-      traffic: { split: { 1: 90, 2: 10 } },
-      metadata: { a: 'b' },
-    })
+    expect((await change('grows', { metadata: { a: 'b' } })).body).toMatchObject({ active: 1, metadata: { a: 'b' } })
     expect((await change('grows', { model: better, active: 4 })).body).toMatchObject({ active: 4 })
   })
 
   it.each([
     [{ active: 9 }, '/active'],
-    [{ traffic: { split: { 9: 100 } } }, '/traffic/split/9'],
-    [{ traffic: { split: { 1: 50 } } }, '/traffic/split'],
-    [{ traffic: { split: { 1: 101 } } }, '/traffic/split/1'],
-    [{ traffic: { shadow: 1 } }, '/traffic/shadow'],
+    [{ traffic: { split: { 1: 100 } } }, '/traffic'],
     [{ options: {} }, '/model'],
     [{}, ''],
   ])('refuses %j and changes nothing', async (payload, pointer) => {

@@ -2,7 +2,7 @@ import { HastenError } from '../../../errors.ts'
 import type { DeploymentRow, NewVersion, Storage } from '../../../storage/index.ts'
 import { found } from '../../context.ts'
 import { isTerminal } from '../../schemas/job.ts'
-import type { DeploymentChange, Traffic } from './schema.ts'
+import type { DeploymentChange } from './schema.ts'
 
 type Source = Pick<DeploymentChange, 'model' | 'job' | 'options'>
 
@@ -30,7 +30,7 @@ async function findResult({ jobs }: Storage, project: string, id: string): Promi
 }
 
 /**
- * Applies a change to the desired state. A new version comes first, so that `active` and `traffic` may name it.
+ * Applies a change to the desired state. A new version comes first, so that `active` may name it.
  * @throws HastenError `not_found`, `invalid_request`, and those of `resolveVersion`
  */
 export async function changeDeployment(
@@ -40,7 +40,7 @@ export async function changeDeployment(
   change: DeploymentChange,
 ): Promise<DeploymentRow> {
   const { deployments } = storage
-  const { model, job, active, activate, traffic, metadata } = change
+  const { model, job, active, activate, metadata } = change
   const adds = model !== undefined || job !== undefined
   if (!adds && (change.options !== undefined || activate !== undefined)) {
     throw new HastenError('invalid_request', 'options and activate belong to a new version: name its model or job.', {
@@ -50,7 +50,7 @@ export async function changeDeployment(
   const before = found(await deployments.find(project, name), `deployment ${name}`)
   const nextVersion = Math.max(0, ...before.versions.map(({ version }) => version)) + 1
   const versions = new Set([...before.versions.map(({ version }) => version), ...(adds ? [nextVersion] : [])])
-  checkVersions(versions, active, traffic)
+  if (active !== undefined && !versions.has(active)) throw noVersion(active)
   if (adds) {
     const version = await resolveVersion(storage, project, change)
     found(
@@ -58,24 +58,10 @@ export async function changeDeployment(
       `deployment ${name}`,
     )
   }
-  return found(await deployments.update(project, name, { active, traffic, metadata }), `deployment ${name}`)
+  return found(await deployments.update(project, name, { active, metadata }), `deployment ${name}`)
 }
 
-function checkVersions(versions: ReadonlySet<number>, active: number | undefined, traffic: Traffic | undefined): void {
-  if (active !== undefined && !versions.has(active)) throw noVersion('/active', active)
-  if (traffic?.split === undefined) return
-  const parts = Object.entries(traffic.split)
-  for (const [version] of parts) {
-    if (!versions.has(Number(version))) throw noVersion(`/traffic/split/${version}`, Number(version))
-  }
-  const total = parts.reduce((sum, [, percent]) => sum + percent, 0)
-  if (total === 100) return
-  throw new HastenError('invalid_request', `The parts of the traffic are ${total} percent together, not 100.`, {
-    errors: [{ pointer: '/traffic/split', detail: 'must be 100 together' }],
-  })
-}
-
-function noVersion(pointer: string, version: number): HastenError {
-  const errors = [{ pointer, detail: 'names no version' }]
+function noVersion(version: number): HastenError {
+  const errors = [{ pointer: '/active', detail: 'names no version' }]
   return new HastenError('invalid_request', `The deployment has no version ${version}.`, { errors })
 }

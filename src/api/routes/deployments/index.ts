@@ -45,7 +45,7 @@ const get = describeRoute({
 const update = describeRoute({
   id: 'updateDeployment',
   tag: 'deployments',
-  summary: 'Add a version, choose the active one, split traffic',
+  summary: 'Add a version, choose the active one',
   scope: 'deployments:write',
   errors: ['not_found', 'job_not_finished', 'job_no_result'],
   schema: { params: nameParams, body: deploymentChangeSchema, response: { 200: deploymentSchema } },

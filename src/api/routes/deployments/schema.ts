@@ -16,7 +16,7 @@ import {
   type Metadata,
 } from '../../schemas/common.ts'
 
-export const deploymentStates = ['pending', 'loading', 'ready', 'failed'] as const
+const deploymentStates = ['pending', 'loading', 'ready', 'failed'] as const
 
 /** What a version may be told besides what its model was measured with. */
 const versionOptions = Type.Object(
@@ -28,18 +28,6 @@ const versionOptions = Type.Object(
   },
   closed,
 )
-
-const trafficSchema = Type.Object(
-  {
-    split: Type.Optional(
-      Type.Record(Type.String({ pattern: '^[1-9][0-9]{0,5}$' }), Type.Integer({ minimum: 0, maximum: 100 }), {
-        description: 'Percent of the requests that name no version, by version; together 100.',
-      }),
-    ),
-  },
-  closed,
-)
-export type Traffic = Static<typeof trafficSchema>
 
 const source = {
   model: Type.Optional(idOf('mdl', 'This, or `job`.')),
@@ -57,7 +45,6 @@ export const deploymentChangeSchema = Type.Object(
     ...source,
     active: Type.Optional(Type.Integer({ minimum: 1, description: 'Version that answers when none is named.' })),
     activate: Type.Optional(Type.Boolean({ description: 'With a new version: let it answer at once. Default true.' })),
-    traffic: Type.Optional(trafficSchema),
     metadata: Type.Optional(metadataSchema),
   },
   { ...closed, minProperties: 1 },
@@ -95,7 +82,6 @@ export const deploymentSchema = Type.Object(
     state: Type.Enum([...deploymentStates]),
     error: nullable(embeddedErrorSchema),
     active: Type.Integer(),
-    traffic: trafficSchema,
     versions: Type.Array(versionSchema),
     metadata: metadataSchema,
     created_at: timestamp,
@@ -122,7 +108,6 @@ export function renderDeployment(row: DeploymentRow): DeploymentResource {
     state: row.state,
     error: renderError(row.error),
     active: row.active,
-    traffic: row.traffic,
     versions: row.versions.map((version) => renderVersion(version)),
     metadata: row.metadata as Metadata,
     created_at: formatTime(row.createdAt),

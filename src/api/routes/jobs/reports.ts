@@ -66,7 +66,11 @@ const reportHeaders = {
 async function readReport({ storage }: ApiContext, project: string, id: string): Promise<ReportView> {
   const job = found(await storage.jobs.find(project, id), `job ${id}`)
   if (!isTerminal(job.state)) throw new HastenError('job_not_finished', `${id} is ${job.state}.`)
-  return buildReport(job, await storage.models.find(project, job.modelId))
+  const [model, host] = await Promise.all([
+    storage.models.find(project, job.modelId),
+    job.hostId === null ? undefined : storage.hosts.find(project, job.hostId),
+  ])
+  return buildReport(job, { model, host })
 }
 
 /** The form with the highest weight in `Accept`; JSON when it leaves the choice to us. */
