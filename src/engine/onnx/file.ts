@@ -1,4 +1,4 @@
-import { open, readFile, rename, stat, writeFile, type FileHandle } from 'node:fs/promises'
+import { open, readFile, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 
 import { HastenError } from '../../errors.ts'
@@ -114,12 +114,21 @@ async function writeTensors(handle: FileHandle, layout: Layout): Promise<void> {
 
 async function writeWhole(file: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
   const temporary = `${file}.partial`
-  const handle = await open(temporary, 'w')
+  try {
+    await writeSynced(temporary, write)
+    await rename(temporary, file)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+}
+
+async function writeSynced(file: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
+  const handle = await open(file, 'w')
   try {
     await write(handle)
     await handle.sync()
   } finally {
     await handle.close()
   }
-  await rename(temporary, file)
 }

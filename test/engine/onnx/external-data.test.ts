@@ -1,10 +1,11 @@
-import { link, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
 import { create } from '@bufbuild/protobuf'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
+import { createModel } from '../../../src/engine/ir/model.ts'
 import { tensorOf } from '../../../src/engine/ir/tensor.ts'
 import { decodeModel } from '../../../src/engine/onnx/decode.ts'
 import { loadModel, saveModel } from '../../../src/engine/onnx/file.ts'
@@ -62,6 +63,18 @@ describe('saveModel', () => {
     expect(printModel(decodeModel(await readFile(file)))).toBe(printModel(decodedModel(spec)))
   })
 
+  it('puts weights outside by itself when one file can not hold them', async () => {
+    const model = createModel()
+    // One tensor that many initializers share is written once: 2 GiB of weights in 1 MiB.
+    const tensor = tensorOf('float32', [2 ** 18], new Float32Array(2 ** 18).fill(3))
+    for (let index = 0; index < 2049; index++) model.graph.addInitializer(`w${index}`, tensor)
+    const file = path.join(folder, 'huge.onnx')
+    expect(await saveModel(model, file)).toEqual(['huge.onnx', 'huge.onnx.data'])
+    expect((await stat(`${file}.data`)).size).toBe(2 ** 20)
+    const [first] = [...(await loadModel(file, { lazy: true })).graph.initializers]
+    expect(first!.initializer).toMatchObject({ bytes: tensor.bytes })
+  })
+
   it('saves over the files that it was loaded from', async () => {
     const file = path.join(folder, 'over.onnx')
     const options = { externalData: { thresholdBytes: 1000 } }
@@ -72,8 +85,11 @@ describe('saveModel', () => {
   })
 
   it('leaves no partial file when it fails', async () => {
-    const file = path.join(folder, 'missing', 'm.onnx')
-    await expect(saveModel(decodedModel(spec), file)).rejects.toThrow('ENOENT')
+    await expect(saveModel(decodedModel(spec), path.join(folder, 'missing', 'm.onnx'))).rejects.toThrow('ENOENT')
+    const taken = path.join(folder, 'taken.onnx')
+    await mkdir(taken)
+    await expect(saveModel(decodedModel(spec), taken)).rejects.toThrow('EISDIR')
+    expect((await readdir(folder)).filter((name) => name.endsWith('.partial'))).toEqual([])
   })
 })
 
@@ -103,6 +119,13 @@ describe('loadModel', () => {
     expect((await load('hard')).graph.initializers.size).toBe(3)
     await expect(load('soft')).rejects.toThrow(expect.objectContaining({ code: 'model_unsafe' }))
     await expect(load('softfolder/bytes')).rejects.toThrow("'softfolder/bytes' of tensor 'large' is a symbolic link")
+  })
+
+  it('refuses a file over 2 GiB unread', async () => {
+    const file = path.join(folder, 'sparse.onnx')
+    await writeFile(file, '')
+    await truncate(file, 2 ** 31)
+    await expect(loadModel(file)).rejects.toThrow('an ONNX file over 2 GiB keeps its weights outside')
   })
 
   it('loads what has none', async () => {
