@@ -64,7 +64,7 @@ async function workOn(deps: RegistrarDeps, claimed: ClaimedJob, slot: Slot): Pro
   const { metrics, logger, running } = deps
   const startedAt = Date.now()
   running.set(claimed.job.id, slot)
-  metrics.waitSeconds.observe((startedAt - claimed.job.createdAt.getTime()) / 1000)
+  if (claimed.fence.attempt === 1) metrics.waitSeconds.observe((startedAt - claimed.job.createdAt.getTime()) / 1000)
   try {
     const outcome = await runAttempt({ ...deps, settings: deps.attempt }, claimed, slot)
     metrics.attempts.inc({ outcome: outcome.name })

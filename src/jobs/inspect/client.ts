@@ -1,5 +1,6 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { HastenError } from '../../errors.ts'
 import { createLimiter } from '../limiter.ts'
 import { runCapped } from '../run-capped.ts'
 import type { DatasetInspection, Inspect, InspectSubject, ModelInspection, StoredFile } from './contract.ts'
@@ -43,14 +44,27 @@ export function createInspect(options: InspectOptions): Inspect {
 }
 
 async function inspectIn(options: InspectOptions, subject: InspectSubject, files: readonly StoredFile[]) {
-  const { entry, connectionString, timeoutMs = 120_000, env = {} } = options
+  const { entry, connectionString, timeoutMs = 300_000, env = {} } = options
   await mkdir(options.workDir, { recursive: true })
   const workDir = await mkdtemp(join(options.workDir, 'inspect-'))
   const fileBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0)
   try {
     const request: InspectRequest = { subject, connectionString, workDir }
     return await runCapped({ entry, request, memoryBytes: options.memoryBytes + fileBytes, timeoutMs, env })
+  } catch (error) {
+    throw isLate(error) ? tooSlow(timeoutMs, error) : error
   } finally {
     await rm(workDir, { recursive: true, force: true })
   }
+}
+
+function isLate(error: unknown): boolean {
+  return error instanceof HastenError && error.code === 'run_deadline'
+}
+
+function tooSlow(timeoutMs: number, cause: unknown): HastenError {
+  return new HastenError('unavailable', `Looking at the file took longer than ${timeoutMs / 1000} s.`, {
+    cause,
+    hint: 'Try again when the server is less busy; a file that always takes so long is not accepted.',
+  })
 }

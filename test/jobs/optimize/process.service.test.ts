@@ -157,8 +157,9 @@ describe('an optimize job', () => {
 })
 
 describe('inspection', () => {
-  const inspector = () =>
+  const inspector = (change = {}) =>
     createInspect({
+      ...change,
       entry: childEntry(import.meta.url, '../../../src/roles/inspect-child'),
       connectionString: database.connectionString,
       workDir: join(dir, 'inspect'),
@@ -183,6 +184,12 @@ describe('inspection', () => {
     await expect(inspector().model([{ ...file, name: 'x.onnx' }])).rejects.toMatchObject({ code: 'model_invalid' })
     await expect(inspector().dataset(file)).rejects.toMatchObject({ code: 'dataset_invalid' })
     expect(await readdir(join(dir, 'inspect'))).toEqual([])
+  })
+
+  test('that takes too long is given up, and says when to come back', async () => {
+    const file = await upload(join(digits, 'digits.onnx'))
+    const late = inspector({ timeoutMs: 1 }).model([file])
+    await expect(late).rejects.toMatchObject({ code: 'unavailable', hint: expect.stringContaining('less busy') })
   })
 
   test('of a name that leaves its folder is refused', async () => {

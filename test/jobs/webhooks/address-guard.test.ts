@@ -54,3 +54,10 @@ test('a name that does not resolve keeps its own error', async () => {
   expect((error as NodeJS.ErrnoException).code).not.toBe('forbidden')
   expect(error).toBeInstanceOf(Error)
 })
+
+test('a public address is handed on in the form that was asked for', async () => {
+  const ask = async (options: object) =>
+    new Promise((resolve) => guardedLookup('8.8.8.8', options, (...answer) => resolve(answer)))
+  expect(await ask({ all: true })).toEqual([null, [{ address: '8.8.8.8', family: 4 }]])
+  expect(await ask({})).toEqual([null, '8.8.8.8', 4])
+})
