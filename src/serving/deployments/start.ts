@@ -32,6 +32,8 @@ export interface RunningDeployments {
 
 const defaultPollMs = 2000
 const channel = 'hasten_deployment'
+/** Replicas of servers that died; each start of a server clears them away. */
+const prunedAfterMs = 600_000
 
 /**
  * Keeps the loaded versions equal to the deployment rows. When the database is away, what is loaded goes on serving.
@@ -51,7 +53,7 @@ export async function startDeployments(deps: DeploymentsDeps): Promise<RunningDe
     async stop({ timeoutMs }) {
       state.stopping = true
       bell.ring()
-      await loop
+      await withinTime(loop, timeoutMs, () => deps.logger.warn('the database did not answer at the end'))
       stopListening()
       for (const entry of entries.values()) loader.dispose(entry)
       await withinTime(loader.settled(), timeoutMs, () => deps.logger.warn('requests were still running at the end'))
@@ -82,6 +84,7 @@ async function runLoop(
     for (const entry of entries.values()) checkHealth(entry, bell.ring)
     try {
       adopt(entries, await storage.deployments.listDesired(), loader)
+      if (state.first === undefined) await storage.deployments.pruneReplicas(prunedAfterMs)
       state.first ??= [...entries.values()]
       await storage.deployments.touchReplicas(reporter.serverId)
       for (const entry of entries.values()) await reportEntry(reporter, entry)
