@@ -3,7 +3,7 @@ import { byteLength } from '../ir/dtype.ts'
 import { subgraphsOf } from '../ir/attribute.ts'
 import type { Graph, Node, Value } from '../ir/graph.ts'
 import { allGraphs, allNodes, type Model, type ModelFunction } from '../ir/model.ts'
-import type { ValueType } from '../ir/value-type.ts'
+import { maxRank, type ValueType } from '../ir/value-type.ts'
 import { constantOf } from '../ops/constants.ts'
 import type { InferredTypes } from '../ops/infer.ts'
 import { opDefinition } from '../ops/registry.ts'
@@ -130,6 +130,9 @@ function outputAt(node: Node, output: Value): string {
 function refuseShape(type: ValueType | undefined, what: string, limits: AdmissionLimits): void {
   const sizes = type?.dims?.filter((dim) => typeof dim === 'number')
   if (type === undefined || sizes === undefined) return
+  if (type.dims !== null && type.dims.length > maxRank) {
+    throw new HastenError('model_invalid', `${what} has ${type.dims.length} dims, over ${maxRank}`)
+  }
   const shape = `dims [${type.dims?.map((dim) => dim ?? '?').join(', ')}]`
   if (sizes.some((size) => size < 0 || !Number.isInteger(size))) {
     throw new HastenError('model_invalid', `${what} has a negative dim in ${shape}`)

@@ -1,6 +1,7 @@
 import { HastenError } from '../../errors.ts'
 import { dtypeOfNumber, dtypeTable, type DType } from '../ir/dtype.ts'
 import type { NumericTensor, Tensor } from '../ir/tensor.ts'
+import { maxRank } from '../ir/value-type.ts'
 import { parseReference, type ExternalReader, type ExternalReference } from './external-data.ts'
 import { TensorProto_DataLocation, TensorProtoSchema, type TensorProto } from './generated/onnx_pb.js'
 import { setField, startFrom, withoutFields } from './rest.ts'
@@ -53,6 +54,7 @@ function tensorOfProto(proto: TensorProto, external: ExternalReader): Tensor {
 function headOf(proto: TensorProto): { dtype: DType; dims: number[]; count: bigint } {
   const dtype = dtypeOfNumber(proto.dataType)
   if (dtype === undefined) throw invalid(proto, `has element type ${proto.dataType}, which is not known`)
+  if (proto.dims.length > maxRank) throw invalid(proto, `has ${proto.dims.length} dims, over ${maxRank}`)
   const dims = proto.dims.map(Number)
   if (proto.dims.some((dim) => dim < 0n)) throw invalid(proto, `has a negative dim in [${dims.join(', ')}]`)
   return { dtype, dims, count: proto.dims.reduce((product, dim) => product * dim, 1n) }

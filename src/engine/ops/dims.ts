@@ -1,4 +1,4 @@
-import type { Dim, ValueType } from '../ir/value-type.ts'
+import { maxRank, type Dim, type ValueType } from '../ir/value-type.ts'
 
 /** The dim that two dims broadcast to; null where it can't be told. */
 function broadcastDim(a: Dim, b: Dim): Dim {
@@ -45,9 +45,6 @@ export function countAsOnes(dims: readonly Dim[]): number {
 export function withDim(dims: readonly Dim[], axis: number, dim: Dim): Dim[] {
   return dims.map((old, index) => (index === axis ? dim : old))
 }
-
-// More than any runtime takes; a file may declare any length.
-const maxRank = 64
 
 /** The unknown dims that a shape vector of known length stands for, or null for an unknown rank. */
 export function rankOfShape(shape: ValueType | undefined): Dim[] | null {

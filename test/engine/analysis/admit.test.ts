@@ -272,6 +272,8 @@ describe('sizes', () => {
   it('of declared inputs are bounded, and not negative', async () => {
     const large: ModelSpec = { ...relu, inputs: { x: ['float32', ['N', huge, huge]] } }
     await expectRefusal(admit(buildModel(large)), 'model_unsafe', "the input 'x' of dims [N, 262144, 262144]")
+    const deep: ModelSpec = { ...relu, inputs: { x: ['float32', Array.from({ length: 65 }, () => 1)] } }
+    await expectRefusal(admit(buildModel(deep)), 'model_invalid', "the input 'x' has 65 dims, over 64")
     const negative: ModelSpec = { ...relu, inputs: { x: ['float32', [-5]] } }
     await expectRefusal(admit(buildModel(negative)), 'model_invalid', "the input 'x' has a negative dim in dims [-5]")
   })

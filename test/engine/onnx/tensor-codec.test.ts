@@ -89,6 +89,15 @@ describe('what does not fit', () => {
     ['no data', proto('float32', [65_536, 1_048_576], {}), 'needs 274877906944 bytes and holds 0'],
     ['dims past counting', proto('float32', [2 ** 40, 2 ** 40], {}), 'needs 4835703278458516698824704 bytes'],
     ['a negative dim', proto('float32', [-1], {}), 'has a negative dim in [-1]'],
+    [
+      'more dims than there can be',
+      proto(
+        'int8',
+        Array.from({ length: 65 }, () => 2),
+        {},
+      ),
+      'has 65 dims, over 64',
+    ],
     ['strings', create(TensorProtoSchema, { name: 't', dataType: 8, dims: [2n] }), 'needs 2 strings'],
     ['no dtype', create(TensorProtoSchema, { name: 't' }), 'has element type 0, which is not known'],
     ['a dtype from the future', create(TensorProtoSchema, { name: 't', dataType: 99 }), 'has element type 99'],
