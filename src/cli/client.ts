@@ -1,6 +1,7 @@
 import { openAsBlob } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
 import { dataPaths, type Config } from '../config.ts'
 import { errorTable, HastenError, messageOf, type ErrorCode, type ErrorItem } from '../errors.ts'
@@ -17,6 +18,13 @@ export interface Client {
   events(path: string): AsyncIterable<{ id: string | undefined; type: string; data: unknown }>
 }
 
+const busyTries = 6
+
+/** Turned away before anything was done, and told when to come back. */
+function isBusy({ status, headers }: Response): boolean {
+  return (status === 503 || status === 429) && headers.has('retry-after')
+}
+
 interface Problem {
   readonly code?: string
   readonly detail?: string
@@ -31,13 +39,19 @@ export async function createClient(config: Config): Promise<Client> {
   const key = config.apiKey ?? (await readLocalKey(config))
   const authorization: Record<string, string> = key === undefined ? {} : { authorization: `Bearer ${key}` }
 
-  const send = async (target: string, init: RequestInit = {}): Promise<Response> => {
-    const response = await fetch(new URL(target, baseUrl), {
+  const request = async (target: string, init: RequestInit): Promise<Response> =>
+    fetch(new URL(target, baseUrl), {
       ...init,
       headers: { ...authorization, ...(init.headers as Record<string, string> | undefined) },
     }).catch((error: unknown) => {
       throw unreachable(baseUrl, error)
     })
+  const send = async (target: string, init: RequestInit = {}): Promise<Response> => {
+    let response = await request(target, init)
+    for (let tries = 1; isBusy(response) && tries < busyTries; tries += 1) {
+      await delay(Number(response.headers.get('retry-after')) * 1000)
+      response = await request(target, init)
+    }
     if (response.ok) return response
     throw await readProblem(response)
   }
