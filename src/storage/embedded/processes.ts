@@ -2,14 +2,15 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Whether there is a process of that id, whoever owns it. */
+/** Whether a process of that id runs, whoever owns it. A dead one that nobody reaps, as in some containers, does not. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
-    return true
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
+  const stat = process.platform === 'linux' ? readProc(pid, 'stat') : undefined
+  return stat === undefined || stat.charAt(stat.lastIndexOf(')') + 2) !== 'Z'
 }
 
 /** Differs between two processes that had the same id one after the other; undefined when there is none. */
@@ -32,18 +33,11 @@ export function commandLine(pid: number): string | undefined {
 /** Whether the process was gone before the time was up. */
 export async function waitForExit(pid: number, timeoutMs: number): Promise<boolean> {
   const end = Date.now() + timeoutMs
-  while (isRunning(pid)) {
+  while (isAlive(pid)) {
     if (Date.now() > end) return false
     await sleep(25)
   }
   return true
-}
-
-// In a container whose first process does not reap, a dead process stays as a zombie.
-function isRunning(pid: number): boolean {
-  if (!isAlive(pid)) return false
-  const stat = process.platform === 'linux' ? readProc(pid, 'stat') : undefined
-  return stat === undefined || stat.charAt(stat.lastIndexOf(')') + 2) !== 'Z'
 }
 
 function readProc(pid: number, file: string): string | undefined {

@@ -79,6 +79,20 @@ test('a delivery that is given up is not tried again', async () => {
   expect(await claim()).toEqual([])
 })
 
+test('one webhook can be told alone, and told the same again', async () => {
+  const hook = await create([])
+  await create(['*'])
+  const delivery = (await webhooks().deliver('p1', hook.id, 'webhook.test', { hello: 1 }))!
+  expect(delivery).toMatchObject({ webhookId: hook.id, type: 'webhook.test', state: 'pending', tries: 0 })
+  await webhooks().markFailed(delivery.id, { error: 'no', nextTryAt: null })
+  const again = (await webhooks().redeliver('p1', hook.id, delivery.id))!
+  expect(again).toMatchObject({ payload: { hello: 1 }, state: 'pending', tries: 0 })
+  expect(again.id).not.toBe(delivery.id)
+  expect((await claim()).map(({ id }) => id)).toEqual([again.id])
+  expect(await webhooks().deliver('p2', hook.id, 'x', {})).toBeUndefined()
+  expect(await webhooks().redeliver('p2', hook.id, delivery.id)).toBeUndefined()
+})
+
 test('update, list and remove stay in the project', async () => {
   const hook = await create(['*'])
   expect(await webhooks().update('p2', hook.id, { url: 'x' })).toBeUndefined()
