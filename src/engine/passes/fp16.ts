@@ -6,7 +6,7 @@ import { cloneModel } from '../ir/clone.ts'
 import type { Model } from '../ir/model.ts'
 import type { ValueType } from '../ir/value-type.ts'
 import { removeUnusedInitializers } from '../rewrite/dead.ts'
-import { isFloatInput, isFloatOnly } from './fp16/blocked-ops.ts'
+import { isFloatInput, isFloatOnly, takesAnyFloat } from './fp16/blocked-ops.ts'
 import { toHalf } from './fp16/half.ts'
 import { inferTypes } from './infer-types.ts'
 import { definePass, type Note, type PassContext, type PassOptions } from './pass.ts'
@@ -66,7 +66,7 @@ function convertGraph(model: Model, options: Options, types: ReadonlyMap<string,
   const floats = new Set(values.filter((value) => types.get(value.name)?.dtype === 'float32'))
   const conversion: Conversion = {
     graph,
-    isHalf: (node) => node.graph === graph && node.opType !== 'Cast' && !isBlocked(node),
+    isHalf: (node) => node.graph === graph && !takesAnyFloat(node) && !isBlocked(node),
     isFloat: (value) => floats.has(value),
     halves: new Map(),
     clamped: new Map(),
@@ -97,14 +97,16 @@ function retargetCast(node: Node, { isHalf }: Conversion): boolean {
 }
 
 /** Without casts at the inputs, the inputs themselves are float16. */
-function retypeInputs({ graph, isFloat, halves }: Conversion): void {
+function retypeInputs(conversion: Conversion): void {
+  const { graph, isFloat, halves } = conversion
   for (const input of graph.inputs) {
     if (!isFloat(input) || input.initializer !== undefined) continue
-    const others = [...input.uses]
+    const readers = [...input.uses].filter((use) => readsFloat(use, conversion))
     retype(input)
     halves.set(input, input)
+    if (readers.length === 0) continue
     const back = castOf(graph, input, 'float32')
-    for (const use of others) use.node.setInput(use.index, back)
+    for (const { node, index } of readers) node.setInput(index, back)
   }
 }
 
@@ -171,7 +173,7 @@ function convertOutputs(node: Node, conversion: Conversion, options: Options): v
 }
 
 function readsFloat({ node, index }: Use, { isHalf }: Conversion): boolean {
-  return (!isHalf(node) && node.opType !== 'Cast') || isFloatInput(node, index)
+  return (!isHalf(node) && !takesAnyFloat(node)) || isFloatInput(node, index)
 }
 
 /** Gives the graph output, with its name, to the cast; the other readers keep the float16 value. */

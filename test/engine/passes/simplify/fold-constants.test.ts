@@ -9,14 +9,18 @@ import { countOps, createContext, expectSame, floats, int64s, noise, type NodeSp
 
 const x = floats([2, 3], (index) => noise(index))
 
-function modelOf(nodes: NodeSpec[], initializers: ModelSpec['initializers'], extra: Partial<ModelSpec> = {}): Model {
+function modelOf(
+  nodes: NodeSpec[],
+  initializers: NonNullable<ModelSpec['initializers']>,
+  extra: Partial<ModelSpec> = {},
+): Model {
   return decodedModel({
     inputs: { x: ['float32', [2, 3]] },
     outputs: { y: ['float32'] },
     nodes,
     initializers,
     ...extra,
-  } as ModelSpec)
+  })
 }
 
 async function fold(original: Model, bytes = 2 ** 20) {

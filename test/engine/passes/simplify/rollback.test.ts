@@ -37,7 +37,7 @@ function modelOf(ops: readonly string[], extra: Partial<ModelSpec> = {}): Model 
     outputs: { y: ['float32'] },
     nodes,
     ...extra,
-  } as ModelSpec)
+  })
 }
 
 async function prove(original: Model, rules: readonly Rule[]) {

@@ -1,0 +1,98 @@
+import { expect, test } from 'vitest'
+import { collectRanges, type Calibration } from '../../../src/engine/calibrate/collect-ranges.ts'
+import type { Dataset } from '../../../src/engine/data/index.ts'
+import type { Tensor } from '../../../src/engine/ir/tensor.ts'
+import { plainSession, withSession } from '../../../src/engine/passes/run-model.ts'
+import { decodedModel } from '../../support/models.ts'
+import { createContext, datasetOf, floats, noise } from '../passes/support.ts'
+
+const model = decodedModel({
+  inputs: { x: ['float32', ['n', 4]] },
+  outputs: { y: ['float32', ['n', 4]] },
+  initializers: { two: floats([], [2]) },
+  nodes: [
+    ['Mul', ['x', 'two'], ['m']],
+    ['Shape', ['m'], ['s']],
+    ['Sqrt', ['m'], ['r']],
+    ['Add', ['m', 'r'], ['y']],
+  ],
+})
+
+interface Seen {
+  readonly calibration: Calibration
+  readonly reads: readonly number[]
+  readonly progress: readonly (readonly [number, number])[]
+}
+
+async function calibrate(
+  x: Tensor,
+  options: { samples?: number; batch?: number; signal?: AbortSignal } = {},
+): Promise<Seen> {
+  const dataset = await datasetOf({ x })
+  const reads: number[] = []
+  const progress: [number, number][] = []
+  const watched: Dataset = { ...dataset, read: (start, count) => (reads.push(count), dataset.read(start, count)) }
+  const context = createContext()
+  try {
+    const calibration = await collectRanges(
+      model,
+      ['x', 'm', 's', 'r', 'nowhere'],
+      watched,
+      {
+        samples: 1000,
+        batch: 3,
+        signal: context.signal,
+        progress: (done, total) => progress.push([done, total]),
+        ...options,
+      },
+      (observed, use) => withSession(context, observed, plainSession, use),
+    )
+    return { calibration, reads, progress }
+  } finally {
+    await dataset.close()
+  }
+}
+
+test('ranges are the extremes over all batches, the short last one included', async () => {
+  const values = floats([8, 4], (index) => (index === 30 ? 9 : Math.abs(noise(index))))
+  const { calibration, reads, progress } = await calibrate(values)
+  expect(reads).toEqual([3, 3, 2])
+  expect(progress).toEqual([
+    [3, 8],
+    [6, 8],
+    [8, 8],
+  ])
+  expect(calibration.samples).toBe(8)
+  expect(calibration.ranges.get('x')?.max).toBe(9)
+  expect(calibration.ranges.get('m')?.max).toBe(18)
+  expect(calibration.ranges.get('m')?.min).toBeCloseTo(2 * (calibration.ranges.get('x')?.min as number), 6)
+  expect(calibration.ranges.has('nowhere')).toBe(false)
+})
+
+test('only so many samples are read as asked for', async () => {
+  const values = floats([8, 4], (index) => (index === 30 ? 9 : 0.5))
+  const { calibration, reads } = await calibrate(values, { samples: 5 })
+  expect(reads).toEqual([3, 2])
+  expect(calibration.ranges.get('x')).toEqual({ min: 0.5, max: 0.5 })
+})
+
+test('values that are not float32, or not finite, have a reason instead of a range', async () => {
+  const { calibration } = await calibrate(floats([2, 4], () => 3e38))
+  expect(calibration.refused.get('s')).toBe('it is int64, not float32')
+  expect(calibration.refused.get('m')).toBe('it took the value Infinity in calibration')
+  expect(calibration.ranges.has('m')).toBe(false)
+  expect(calibration.ranges.has('x')).toBe(true)
+})
+
+test('a dataset of another shape is refused', async () => {
+  await expect(calibrate(floats([8, 5], () => 1))).rejects.toMatchObject({ code: 'dataset_mismatch' })
+})
+
+test('cancelling ends calibration', async () => {
+  await expect(
+    calibrate(
+      floats([8, 4], () => 1),
+      { signal: AbortSignal.abort() },
+    ),
+  ).rejects.toMatchObject({ code: 'run_canceled' })
+})
