@@ -1,12 +1,12 @@
-import { admitFile, trialRun, type AdmissionReport, type TensorInfo, type TrialReport } from '../../engine/index.ts'
+import { admitFile, trialRun, type Feeds, type TensorInfo } from '../../engine/index.ts'
 import type { OptimizeContext } from './context.ts'
 import { checkMaterials, type Materials } from './materials.ts'
 import { describePlacement, type Placement } from './placement.ts'
+import { concreteInputs, measureInputs } from './samples.ts'
 import { sessionFor } from './sessions.ts'
 
 interface AdmittedModel {
-  readonly report: AdmissionReport
-  readonly trial: TrialReport
+  /** With the sizes it is known to run on. */
   readonly inputs: readonly TensorInfo[]
   readonly placement: Placement
 }
@@ -24,13 +24,20 @@ export async function admitModel(context: OptimizeContext, materials: Materials)
   const session = sessionFor(input.target)
   const { inputs, placement } = await openOnTarget(context, materials.modelPath)
   for (const detail of checkMaterials(materials, inputs)) await recorder.warn({ code: 'dataset_converted', detail })
-  const trial = await trialRun(materials.modelPath, runtime, { session, signal, deadlineMs: trialDeadlineMs })
+  const feeds = await firstSample(materials, inputs)
+  const options = { session, signal, deadlineMs: trialDeadlineMs, ...(feeds && { feeds }) }
+  const trial = await trialRun(materials.modelPath, runtime, options)
   if (trial.non_finite.length > 0) {
-    const detail = `Outputs ${trial.non_finite.join(', ')} had NaN or infinities on generated inputs.`
+    const detail = `Outputs ${trial.non_finite.join(', ')} had NaN or infinities in the trial run.`
     await recorder.warn({ code: 'non_finite_outputs', detail })
   }
   await storage.models.setAdmission(job.project, materials.model.id, { findings: report.findings, trial })
-  return { report, trial, inputs, placement }
+  return { inputs: concreteInputs(inputs, trial.inputs), placement }
+}
+
+async function firstSample({ evaluation }: Materials, inputs: readonly TensorInfo[]): Promise<Feeds | undefined> {
+  if (evaluation === undefined) return undefined
+  return (await measureInputs(inputs, 1, evaluation)).feeds[0]
 }
 
 /** Loads a model as the target asks for, and sees where it landed. */

@@ -8,6 +8,32 @@ import {
   type TensorInfo,
 } from '../../engine/index.ts'
 
+type Dim = TensorInfo['dims'][number]
+
+/**
+ * Inputs with the sizes that a model is known to run on where it leaves them open. The batch axis stays open: an open
+ * first axis that ran with one sample, and its name wherever else it occurs.
+ */
+export function concreteInputs(
+  inputs: readonly TensorInfo[],
+  ran: readonly { readonly name: string; readonly dims: readonly number[] }[],
+): TensorInfo[] {
+  const sizes = new Map(ran.map(({ name, dims }) => [name, dims]))
+  const firsts = inputs.filter(({ name }) => sizes.get(name)?.[0] === 1).map(({ dims }) => dims[0])
+  const batchNames = new Set(firsts.filter((dim) => typeof dim === 'string'))
+  return inputs.map((input) => {
+    const known = sizes.get(input.name)
+    if (known === undefined) return input
+    const isBatch = (dim: Dim, axis: number) =>
+      typeof dim === 'string' ? batchNames.has(dim) : axis === 0 && known[0] === 1
+    const dims = known.map((size, axis) => {
+      const dim = input.dims[axis] ?? null
+      return typeof dim !== 'number' && isBatch(dim, axis) ? dim : size
+    })
+    return { name: input.name, dtype: input.dtype, dims }
+  })
+}
+
 /** Runs of one measurement: inputs and how many samples each holds. */
 export interface MeasureInputs {
   readonly feeds: readonly Feeds[]

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { bindDataset, openDataset, tensorOf, viewOf, writeNpz, type TensorInfo } from '../../../src/engine/index.ts'
-import { generatedDataset, measureInputs } from '../../../src/jobs/optimize/samples.ts'
+import { concreteInputs, generatedDataset, measureInputs } from '../../../src/jobs/optimize/samples.ts'
 
 const free: TensorInfo[] = [{ name: 'x', dtype: 'float32', dims: ['batch', 2] }]
 const fixed: TensorInfo[] = [{ name: 'x', dtype: 'float32', dims: [4, 2] }]
@@ -74,4 +74,24 @@ test.each([
   expect((await bound.read(2, 1)).x?.dims).toEqual(dims)
   await expect(bound.read(3, 1)).rejects.toThrow(RangeError)
   expect(await dataset.labels(0, 1)).toBeUndefined()
+})
+
+test('sizes a model is known to run on are kept, and its batch stays open', () => {
+  const inputs: TensorInfo[] = [
+    { name: 'sound', dtype: 'float32', dims: ['n', 'samples'] },
+    { name: 'state', dtype: 'float32', dims: [2, 'n', 128] },
+    { name: 'rate', dtype: 'int64', dims: [] },
+  ]
+  const ran = [
+    { name: 'sound', dims: [1, 512] },
+    { name: 'state', dims: [2, 1, 128] },
+    { name: 'rate', dims: [] },
+  ]
+  expect(concreteInputs(inputs, ran).map(({ dims }) => dims)).toEqual([['n', 512], [2, 'n', 128], []])
+})
+
+test('an open first axis that did not run with one sample is no batch axis', () => {
+  const inputs: TensorInfo[] = [{ name: 'x', dtype: 'float32', dims: ['time', null] }]
+  expect(concreteInputs(inputs, [{ name: 'x', dims: [16, 80] }])[0]?.dims).toEqual([16, 80])
+  expect(concreteInputs(inputs, [{ name: 'x', dims: [1, 80] }])[0]?.dims).toEqual(['time', 80])
 })
