@@ -46,21 +46,32 @@ async function* abortable(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
   if (signal === undefined) return yield* source
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  aborted.catch(() => undefined)
-  const abort = () => reject(new HastenError('upload_aborted', 'The upload was aborted', { cause: signal.reason }))
-  signal.addEventListener('abort', abort, { once: true })
-  if (signal.aborted) abort()
   const iterator = source[Symbol.asyncIterator]()
   try {
     for (;;) {
-      const step = await Promise.race([iterator.next(), aborted])
+      const step = await nextOrAbort(iterator, signal)
       if (step.done === true) return
       yield step.value
     }
   } finally {
-    signal.removeEventListener('abort', abort)
     // Not awaited: a generator that stalls would never return.
     iterator.return?.().catch(() => undefined)
+  }
+}
+
+/** A promise of its own for each step: racing against one long-lived promise would keep every chunk that was read. */
+async function nextOrAbort(
+  iterator: AsyncIterator<Uint8Array>,
+  signal: AbortSignal,
+): Promise<IteratorResult<Uint8Array>> {
+  const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<Uint8Array>>()
+  const abort = () => reject(new HastenError('upload_aborted', 'The upload was aborted', { cause: signal.reason }))
+  signal.addEventListener('abort', abort, { once: true })
+  if (signal.aborted) abort()
+  else iterator.next().then(resolve, reject)
+  try {
+    return await promise
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }
