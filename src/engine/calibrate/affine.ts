@@ -7,7 +7,7 @@ export interface Range {
 }
 
 /** Integer types that quantized values have here. */
-export type QuantizedDType = 'uint8' | 'int8' | 'int32'
+type QuantizedDType = 'uint8' | 'int8' | 'int32'
 
 /** real = scale · (quantized − zeroPoint), clamped to low…high. */
 export interface AffineParams {

@@ -1,7 +1,7 @@
 import type { Static } from 'typebox'
 import type { Model } from '../ir/model.ts'
 import type { Dataset } from '../data/index.ts'
-import type { Runtime } from '../runtime/port.ts'
+import type { Runtime, TensorInfo } from '../runtime/port.ts'
 import type { SessionOptions } from '../runtime/options.ts'
 import type { passSchemas, PassName } from './options/index.ts'
 
@@ -45,6 +45,8 @@ export interface PassContext {
   readonly runtime: Runtime
   readonly target: Target
   readonly calibration?: Dataset
+  /** Inputs with dims that the model is known to run on, for samples made without a dataset. */
+  readonly sampleInputs?: readonly TensorInfo[]
   /** How sessions are timed; `tune` needs it. */
   readonly measure?: MeasureSessions
   readonly signal: AbortSignal
@@ -72,7 +74,7 @@ export interface NextStage {
 type Data = string | number | boolean | null | undefined | readonly unknown[]
 
 /** An options type with every default filled in. */
-export type Filled<T> = T extends Data ? T : { [K in keyof T]-?: Filled<NonNullable<T[K]>> }
+type Filled<T> = T extends Data ? T : { [K in keyof T]-?: Filled<NonNullable<T[K]>> }
 
 export type PassOptions<N extends PassName> = Filled<Static<(typeof passSchemas)[N]['options']>>
 

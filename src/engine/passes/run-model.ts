@@ -1,9 +1,8 @@
 import type { Value } from '../ir/graph.ts'
 import { allGraphs, type Model } from '../ir/model.ts'
-import { encodeModel } from '../onnx/index.ts'
+import { encodeModel, saveModel } from '../onnx/index.ts'
 import type { SessionOptions } from '../runtime/options.ts'
 import type { Runtime, Session } from '../runtime/port.ts'
-import { saveModel } from '../onnx/index.ts'
 import path from 'node:path'
 
 /** Above this a model goes to the runtime through a file, since one protobuf message holds at most 2 GiB. */
@@ -42,7 +41,7 @@ async function sourceOf(model: Model, workDir: string): Promise<{ bytes: Uint8Ar
 }
 
 /** Bytes of all initializers. */
-export function weightBytes(model: Model): number {
+function weightBytes(model: Model): number {
   let total = 0
   for (const graph of allGraphs(model)) for (const value of graph.initializers) total += bytesOf(value)
   return total

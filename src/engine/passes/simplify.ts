@@ -73,7 +73,7 @@ async function proveAttempt(
 ): Promise<Outcome> {
   const first = await replay({})
   if (!options.prove || first.journal.applied.every((rewrite) => rewrite.exact)) return { attempt: first }
-  const proof = await prepareProof(context, model, context.calibration)
+  const proof = await prepareProof(context, model)
   if ('reason' in proof) {
     const reason = `rewrites that need proof were left out: ${proof.reason}`
     return { attempt: await replay({ limit: 0 }), note: { action: 'skipped', reason } }

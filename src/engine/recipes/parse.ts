@@ -53,7 +53,7 @@ function checkStep(step: RecipeOutline['steps'][number], pointer: string): Error
 }
 
 /** The faults of `value` by a JSON Schema, one per place: pointers below `pointer`, text that says what is allowed. */
-export function checkSchema(schema: TSchema, value: unknown, pointer: string): ErrorItem[] {
+function checkSchema(schema: TSchema, value: unknown, pointer: string): ErrorItem[] {
   const found = Errors(schema, value).flatMap((error) => describeFault(error, pointer))
   const first = new Map(found.map((item) => [`${item.pointer} ${item.detail}`, item]))
   return [...first.values()]

@@ -18,7 +18,7 @@ import type {
   Warning,
 } from '../passes/pass.ts'
 import type { SessionOptions } from '../runtime/options.ts'
-import type { Runtime } from '../runtime/port.ts'
+import type { Runtime, TensorInfo } from '../runtime/port.ts'
 import { recipeNeeds } from './builtin.ts'
 import type { Recipe, RecipeStep } from './schema.ts'
 import { cachedStep, type RecipeCache } from './step-cache.ts'
@@ -43,6 +43,8 @@ export interface RecipeOptions {
   readonly target: Target
   /** As opened; it is bound to the model's inputs here. */
   readonly calibration?: Dataset | undefined
+  /** Inputs with dims that the model is known to run on, for samples made without a dataset. */
+  readonly sampleInputs?: readonly TensorInfo[] | undefined
   readonly signal: AbortSignal
   readonly onStage?: StageRunner
   readonly onProgress?: PassContext['progress']
@@ -152,7 +154,7 @@ function beginStep(
   options: RecipeOptions,
   state: RecipeState,
 ): Promise<PassResult | NextStage> {
-  const { runtime, target, calibration, signal, workDir, measure } = options
+  const { runtime, target, calibration, sampleInputs, signal, workDir, measure } = options
   const context: PassContext = {
     runtime,
     target,
@@ -161,6 +163,7 @@ function beginStep(
     progress: options.onProgress ?? (() => undefined),
     log: options.log ?? (() => undefined),
     ...(calibration === undefined ? {} : { calibration }),
+    ...(sampleInputs === undefined ? {} : { sampleInputs }),
     ...(measure === undefined ? {} : { measure }),
   }
   return beginPass(pass, state.model, step.options as PassOptions<typeof pass.name>, context)

@@ -4,7 +4,7 @@ import { tensorOf } from '../../ir/tensor.ts'
 import { constantValue } from '../../ops/index.ts'
 import { numbersOf } from '../../rewrite/constants.ts'
 
-export interface AdapterTools {
+interface AdapterTools {
   readonly graph: Graph
   /** Rank of a value, when it is known. */
   readonly rankOf: (value: Value | undefined) => number | undefined

@@ -4,7 +4,7 @@ import { inferTypes } from '../../ops/index.ts'
 import { adapters } from './adapters.ts'
 
 /** Opset whose Quantize- and DequantizeLinear take an axis, and the newest one there are adapters for. */
-export const upgradedOpset = 13
+const upgradedOpset = 13
 
 const oldestOpset = 7
 

@@ -1,4 +1,4 @@
-import { Type, type Static } from 'typebox'
+import { Type } from 'typebox'
 
 export const fp16Options = Type.Object(
   {
@@ -24,5 +24,3 @@ export const fp16Options = Type.Object(
   },
   { additionalProperties: false },
 )
-
-export type Fp16Options = Static<typeof fp16Options>

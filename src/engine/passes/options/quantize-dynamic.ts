@@ -1,4 +1,4 @@
-import { Type, type Static } from 'typebox'
+import { Type } from 'typebox'
 
 export const quantizeDynamicOptions = Type.Object(
   {
@@ -38,5 +38,3 @@ export const quantizeDynamicOptions = Type.Object(
   },
   { additionalProperties: false },
 )
-
-export type QuantizeDynamicOptions = Static<typeof quantizeDynamicOptions>

@@ -1,4 +1,4 @@
-import { Type, type Static } from 'typebox'
+import { Type } from 'typebox'
 
 const calibrationOptions = Type.Object(
   {
@@ -103,5 +103,3 @@ export const quantizeStaticOptions = Type.Object(
   },
   { additionalProperties: false },
 )
-
-export type QuantizeStaticOptions = Static<typeof quantizeStaticOptions>

@@ -1,4 +1,4 @@
-import { Type, type Static } from 'typebox'
+import { Type } from 'typebox'
 
 export const simplifyOptions = Type.Object(
   {
@@ -27,5 +27,3 @@ export const simplifyOptions = Type.Object(
   },
   { additionalProperties: false },
 )
-
-export type SimplifyOptions = Static<typeof simplifyOptions>

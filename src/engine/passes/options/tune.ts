@@ -1,4 +1,4 @@
-import { Type, type Static } from 'typebox'
+import { Type } from 'typebox'
 
 export const tuneOptions = Type.Object(
   {
@@ -37,5 +37,3 @@ export const tuneOptions = Type.Object(
   },
   { additionalProperties: false },
 )
-
-export type TuneOptions = Static<typeof tuneOptions>

@@ -83,7 +83,7 @@ export function observedValues(model: Model, { ops }: Pick<PlanOptions, 'ops'>):
 }
 
 /** Relu, or Clip from 0: quantizing to unsigned integers from 0 does the same. */
-export function isClamp(node: Node): boolean {
+function isClamp(node: Node): boolean {
   if (node.domain !== '') return false
   if (node.opType === 'Relu') return true
   if (node.opType !== 'Clip') return false

@@ -1,12 +1,11 @@
 import { HastenError, messageOf } from '../../../errors.ts'
-import type { Dataset } from '../../data/index.ts'
 import type { Model } from '../../ir/model.ts'
 import type { Tensor } from '../../ir/tensor.ts'
 import type { SessionOptions } from '../../runtime/options.ts'
 import type { Feeds, Session } from '../../runtime/port.ts'
 import { compareTensors, largestDifference, type Difference } from '../compare-tensors.ts'
 import { plainSession, withSession, type RunContext } from '../run-model.ts'
-import { sampleFeeds } from '../sample-feeds.ts'
+import { sampleFeeds, type SampleSource } from '../sample-feeds.ts'
 
 const relativeTolerance = 1e-5
 
@@ -15,6 +14,8 @@ const relativeTolerance = 1e-5
  * lossless optimizations show how much rounding moves this model's outputs; a rewrite may move them a few times that.
  */
 const noiseFactor = 4
+
+type ProofContext = RunContext & SampleSource
 
 type Outputs = Readonly<Record<string, Tensor>>
 
@@ -31,26 +32,18 @@ export interface Unproven {
 }
 
 /** Runs the original on sample inputs. Gives a reason when it can't be run on them, or answers differently each time. */
-export async function prepareProof(
-  context: RunContext,
-  original: Model,
-  dataset: Dataset | undefined,
-): Promise<Proof | Unproven> {
+export async function prepareProof(context: ProofContext, original: Model): Promise<Proof | Unproven> {
   try {
-    return await recordAnswers(context, original, dataset)
+    return await recordAnswers(context, original)
   } catch (error) {
     if (context.signal.aborted || !(error instanceof HastenError)) throw error
     return { reason: `the original can't be run on sample inputs: ${messageOf(error)}` }
   }
 }
 
-async function recordAnswers(
-  context: RunContext,
-  original: Model,
-  dataset: Dataset | undefined,
-): Promise<Proof | Unproven> {
+async function recordAnswers(context: ProofContext, original: Model): Promise<Proof | Unproven> {
   const { feeds, answers, again } = await withSession(context, original, plainSession, async (session) => {
-    const feeds = await sampleFeeds(session.inputs, dataset)
+    const feeds = await sampleFeeds(session.inputs, context)
     const answers = await runAll(session, feeds, context)
     return { feeds, answers, again: await runAll(session, feeds.slice(0, 1), context) }
   })

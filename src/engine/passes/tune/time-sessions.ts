@@ -11,7 +11,7 @@ import { sampleFeeds } from '../sample-feeds.ts'
 interface TimingLimits {
   readonly budgetMs: number
   readonly signal: AbortSignal
-  readonly context: Pick<PassContext, 'runtime' | 'calibration' | 'progress'>
+  readonly context: Pick<PassContext, 'runtime' | 'calibration' | 'sampleInputs' | 'progress'>
 }
 
 /** A session must have settled before it is timed; a fifth of the budget goes into that. */
@@ -43,7 +43,7 @@ async function timeAll(
 ): Promise<SessionTiming[]> {
   const [first] = sessions
   if (first === undefined) return []
-  const feeds = await sampleFeeds(first.inputs, context.calibration)
+  const feeds = await sampleFeeds(first.inputs, context)
   const runs = sessions.map((session) => {
     const run = timeSession(session, feeds)
     return (index: number) => {

@@ -8,6 +8,7 @@ import { applyRules } from '../../../../src/engine/rewrite/driver.ts'
 import { openJournal, type JournalOptions } from '../../../../src/engine/rewrite/journal.ts'
 import { any, op } from '../../../../src/engine/rewrite/pattern.ts'
 import { defineRule, type Rule } from '../../../../src/engine/rewrite/rule.ts'
+import { tensorOf } from '../../../../src/engine/ir/tensor.ts'
 import { decodedModel, type ModelSpec } from '../../../support/models.ts'
 import { countOps, createContext, datasetOf, expectSame, floats, noise, type NodeSpec } from '../support.ts'
 
@@ -47,7 +48,7 @@ async function prove(original: Model, rules: readonly Rule[]) {
     applyRules(model, rules, journal)
     return Promise.resolve({ model, journal })
   }
-  const proof = (await prepareProof(createContext(), original, undefined)) as Proof
+  const proof = (await prepareProof(createContext(), original)) as Proof
   return keepProven(replay, proof, await replay({}))
 }
 
@@ -105,7 +106,7 @@ test('a dataset takes the place of generated inputs', async () => {
   // The wrong rewrite is right for positive inputs, and the dataset has no others.
   const original = modelOf(['Elu'])
   const positive = await datasetOf({ x: floats([6, 5], (index) => 1 + Math.abs(noise(index))) })
-  const proof = (await prepareProof(createContext(), original, positive)) as Proof
+  const proof = (await prepareProof(createContext({ calibration: positive }), original)) as Proof
   const model = cloneModel(original)
   applyRules(model, [elu], openJournal())
   expect(proof.sets).toBe(2)
@@ -120,14 +121,29 @@ test('a model that answers differently each time, or does not run, gives a reaso
       ['Add', ['x', 'r'], ['y']],
     ],
   })
-  expect(await prepareProof(createContext(), random, undefined)).toMatchObject({
+  expect(await prepareProof(createContext(), random)).toMatchObject({
     reason: expect.stringMatching(/answers differently each time/),
   })
   const broken = modelOf([], {
     nodes: [['Reshape', ['x', 's'], ['y']]],
     initializers: { s: { dtype: 'int64', dims: [1], bytes: new Uint8Array(BigInt64Array.of(7n).buffer) } },
   })
-  expect(await prepareProof(createContext(), broken, undefined)).toMatchObject({
+  expect(await prepareProof(createContext(), broken)).toMatchObject({
     reason: expect.stringMatching(/can't be run on sample inputs/),
   })
+})
+
+test('dims that the model is known to run on take the place of guesses', async () => {
+  // 16 and 64, which would be guessed, do not fill rows of 7.
+  const original = modelOf([], {
+    inputs: { x: ['float32', ['anything']] },
+    initializers: { s: tensorOf('int64', [2], BigInt64Array.of(-1n, 7n)) },
+    nodes: [
+      ['Softplus', ['x'], ['p']],
+      ['Reshape', ['p', 's'], ['y']],
+    ],
+  })
+  expect(await prepareProof(createContext(), original)).toHaveProperty('reason')
+  const sampleInputs = [{ name: 'x', dtype: 'float32' as const, dims: [14] }]
+  expect(await prepareProof(createContext({ sampleInputs }), original)).toMatchObject({ sets: 2 })
 })

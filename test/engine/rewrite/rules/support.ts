@@ -38,7 +38,7 @@ export async function rewrite(spec: ModelSpec, feeds?: Feeds): Promise<Rewritten
 }
 
 /** Short form of a graph: new constants and inner values are `_`, so that tests do not spell generated names. */
-export function describeGraph({ graph }: Model): string {
+function describeGraph({ graph }: Model): string {
   const kept = new Set([...graph.inputs, ...graph.outputs])
   const nameOf = (value: { name: string } | undefined) =>
     value !== undefined && kept.has(value as never) ? value.name : '_'
