@@ -22,5 +22,6 @@ app.post<{ Body: Buffer }>('/predict', async (request, reply) => {
   const result = outputs[output]?.data as Float32Array
   return reply.type('application/octet-stream').send(Buffer.from(result.buffer, result.byteOffset, result.byteLength))
 })
+app.get('/livez', async () => ({ status: 'ok' }))
 await app.listen({ host: '127.0.0.1', port: 0 })
 process.send?.({ url: app.listeningOrigin })
