@@ -1,6 +1,7 @@
 import { PrismaPg } from '@prisma/adapter-pg'
 import { Pool } from 'pg'
 import type { Logger } from '../telemetry.ts'
+import { isDeadlock } from './errors.ts'
 import { PrismaClient, type Prisma } from './generated/client.ts'
 
 /** What a repository needs of the database: queries, or a transaction of them. */
@@ -8,7 +9,10 @@ export type Transaction = Prisma.TransactionClient
 
 export interface Database {
   readonly prisma: PrismaClient
-  /** Commits when the work resolves, else rolls everything back. READ COMMITTED: lock a row before deciding on it. */
+  /**
+   * Commits when the work resolves, else rolls everything back. READ COMMITTED: lock a row before deciding on it. After a
+   * deadlock the work is done again, so it must have no effect outside of the database.
+   */
   readonly transaction: <T>(work: (tx: Transaction) => Promise<T>) => Promise<T>
   close(): Promise<void>
 }
@@ -20,6 +24,8 @@ export interface PoolSettings {
   /** Sent at connect, such as `-c synchronous_commit=off`. */
   readonly options?: string
 }
+
+const deadlockTries = 3
 
 /** A pool that outlives a restart of the server: connections that broke while idle leave it. */
 export function openPool({ connectionString, max, logger, options }: PoolSettings): Pool {
@@ -42,7 +48,15 @@ export function openDatabase(settings: PoolSettings): Database {
   })
   return {
     prisma,
-    transaction: (work) => prisma.$transaction(work),
+    async transaction(work) {
+      for (let tries = 1; ; tries += 1) {
+        try {
+          return await prisma.$transaction(work)
+        } catch (error) {
+          if (tries === deadlockTries || !isDeadlock(error)) throw error
+        }
+      }
+    },
     async close() {
       await prisma.$disconnect()
       await pool.end()

@@ -33,6 +33,11 @@ export function isForeignKeyViolation(error: unknown): boolean {
   return hasCode(error, ['23503', 'P2003', 'ForeignKeyConstraintViolation'])
 }
 
+/** Whether Postgres chose this transaction to give way to another: the same work may succeed when it is done again. */
+export function isDeadlock(error: unknown): boolean {
+  return hasCode(error, ['40P01', '40001', 'P2034', 'TransactionWriteConflict'])
+}
+
 function hasCode(error: unknown, wanted: readonly string[]): boolean {
   return causes(error).some((link) => codesOf(link).some((code) => wanted.includes(code)))
 }

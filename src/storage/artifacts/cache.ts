@@ -17,7 +17,7 @@ export interface MaterializedFiles extends Disposable {
   release(): void
 }
 
-export interface CacheStats {
+interface CacheStats {
   readonly entries: number
   readonly bytes: number
   readonly maxBytes: number

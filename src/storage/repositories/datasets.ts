@@ -7,7 +7,7 @@ import { pageQuery, toPage } from '../paging.ts'
 import { omit, type FileRef, type JsonObject, type Page, type Paging } from '../rows.ts'
 import { addReferences, dropReferences, findFiles, totalBytes } from './references.ts'
 
-export interface NewDataset {
+interface NewDataset {
   readonly project: string
   readonly name: string
   readonly files: readonly FileRef[]

@@ -4,9 +4,9 @@ import { toJson } from '../json.ts'
 import type { JsonObject } from '../rows.ts'
 
 /** A key may be used again after 24 hours. */
-export const idempotencyTtlMs = 24 * 3600 * 1000
+const idempotencyTtlMs = 24 * 3600 * 1000
 
-export type Reservation =
+type Reservation =
   /** Do the work, then `complete` or `release` with this owner. */
   | { readonly outcome: 'reserved'; readonly owner: string }
   | { readonly outcome: 'completed'; readonly response: JsonObject }

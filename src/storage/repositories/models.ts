@@ -5,6 +5,7 @@ import { newId } from '../ids.ts'
 import { toJson } from '../json.ts'
 import { pageQuery, toPage } from '../paging.ts'
 import { omit, type FileRef, type JsonObject, type Page, type Paging } from '../rows.ts'
+import { activeStates } from './jobs/states.ts'
 import { addReferences, dropReferences, findFiles, totalBytes } from './references.ts'
 
 export interface NewModel {
@@ -117,7 +118,7 @@ async function removeModel(tx: Transaction, project: string, id: string): Promis
   const locked = await tx.$queryRaw<unknown[]>`
     SELECT 1 FROM models WHERE id = ${id} AND project = ${project} AND deleted_at IS NULL FOR UPDATE`
   if (locked.length === 0) return false
-  const job = await tx.job.findFirst({ where: { modelId: id, state: { in: ['queued', 'running', 'canceling'] } } })
+  const job = await tx.job.findFirst({ where: { modelId: id, state: { in: [...activeStates] } } })
   if (job !== null) throw new HastenError('model_in_use', `Job ${job.id} needs model ${id}`)
   const version = await tx.deploymentVersion.findFirst({
     where: { modelId: id, deployment: { deletedAt: null } },

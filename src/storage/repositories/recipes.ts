@@ -56,7 +56,7 @@ export function createRecipes({ prisma, transaction }: Database): Recipes {
 }
 
 /** sha256 of the JSON with sorted keys: the same whatever order they were written in. */
-export function hashJson(value: object): string {
+function hashJson(value: object): string {
   return createHash('sha256')
     .update(canonicalJson(JSON.parse(JSON.stringify(value))))
     .digest('hex')

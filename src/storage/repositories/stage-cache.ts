@@ -3,7 +3,7 @@ import { toJson } from '../json.ts'
 import type { JsonObject } from '../rows.ts'
 import { addReferences, dropReferences, findFiles } from './references.ts'
 
-export interface StageResult {
+interface StageResult {
   readonly key: string
   readonly sha256: string
   readonly sizeBytes: number

@@ -18,7 +18,7 @@ export interface WebhookRow {
   readonly createdAt: Date
 }
 
-export type DeliveryState = 'pending' | 'delivered' | 'failed'
+type DeliveryState = 'pending' | 'delivered' | 'failed'
 
 export interface DeliveryRow {
   readonly id: string

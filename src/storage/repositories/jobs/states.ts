@@ -23,6 +23,7 @@ export const transitions: Readonly<Record<JobState, Partial<Record<JobAction, Jo
   expired: {},
 }
 
+/** States in which a job needs its model and datasets. */
 export const activeStates = ['queued', 'running', 'canceling'] as const satisfies readonly JobState[]
 /** States in which an attempt owns the job. */
 export const ownedStates = ['running', 'canceling'] as const satisfies readonly JobState[]
