@@ -280,6 +280,51 @@ export class HastenError extends Error {
   }
 }
 
+/** RFC 9457 problem details, with `error` as Open Inference clients read it. */
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  readonly instance: string
+  readonly code: ErrorCode
+  readonly errors: readonly ErrorItem[]
+  readonly hint: string
+  /** The same as `detail`. */
+  readonly error: string
+}
+
+/** Server errors whose detail is written for clients; that of any other 5xx stays in the log. */
+const openServerErrors: ReadonlySet<ErrorCode> = new Set([
+  'overloaded',
+  'not_implemented',
+  'deployment_not_ready',
+  'run_failed',
+  'run_deadline',
+])
+
+/** True for a server error that says something about the server's own fault, which a log should show. */
+export function isServerFault({ code, status }: HastenError): boolean {
+  return status >= 500 && !openServerErrors.has(code)
+}
+
+/** The body that answers a request which failed, on both planes. */
+export function toProblem(error: HastenError, requestId: string): Problem {
+  const { status, title } = errorTable[error.code]
+  const detail = isServerFault(error) ? `${title}; the log has the cause under this request id.` : error.message
+  return {
+    type: `/docs/errors#${error.code}`,
+    title,
+    status,
+    detail,
+    instance: `urn:request:${requestId}`,
+    code: error.code,
+    errors: error.errors,
+    hint: error.hint,
+    error: detail,
+  }
+}
+
 export interface SerializedError {
   readonly code: ErrorCode
   readonly detail: string

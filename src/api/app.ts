@@ -55,15 +55,17 @@ export function buildApi(deps: ApiDeps): FastifyInstance {
     maxEventLoopDelayMs: limits.maxEventLoopDelayMs ?? 2000,
   })
   app.register(healthPlugin, { checkReady: async () => storage.ping() })
-  app.register(multipart)
-  app.register(fastifySSE, { heartbeatInterval: 15_000 })
-  registerRoutes(app, deps)
+  app.register(async (scope) => registerControlPlane(scope, deps), { prefix: '/v1' })
+  if (deps.serveUrl !== undefined) app.register(gatewayPlugin, { upstream: deps.serveUrl })
   return app
 }
 
-function registerRoutes(app: FastifyInstance, deps: ApiDeps): void {
+/** Everything under `/v1`: in a scope of its own, since its body parsers must not read what goes to `/v2`. */
+function registerControlPlane(app: FastifyInstance, deps: ApiDeps): void {
   const watch = createJobWatch(deps.storage)
   app.addHook('preClose', async () => watch.close())
+  app.register(multipart)
+  app.register(fastifySSE, { heartbeatInterval: 15_000 })
   const resources = { ...deps, watch }
   const routes = [
     modelRoutes,
@@ -77,6 +79,5 @@ function registerRoutes(app: FastifyInstance, deps: ApiDeps): void {
     keyRoutes,
     webhookRoutes,
   ]
-  for (const plugin of routes) app.register(plugin, { prefix: '/v1', ...resources })
-  if (deps.serveUrl !== undefined) app.register(gatewayPlugin, { upstream: deps.serveUrl })
+  for (const plugin of routes) app.register(plugin, resources)
 }

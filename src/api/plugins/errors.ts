@@ -1,7 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
-import { errorTable, HastenError, type ErrorCode } from '../../errors.ts'
-import type { Problem } from '../schemas/common.ts'
+import { HastenError, isServerFault, toProblem, type ErrorCode } from '../../errors.ts'
 import { listSchemaErrors } from './validation.ts'
 
 /** Codes of Fastify and its plugins that are the client's doing, as rows of our table. */
@@ -26,9 +25,6 @@ const foreignCodes: Readonly<Record<string, ErrorCode>> = {
   ECONNRESET: 'upload_aborted',
 }
 
-/** Server errors whose detail is written for clients; that of any other 5xx stays in the log. */
-const openServerErrors: ReadonlySet<ErrorCode> = new Set(['overloaded', 'not_implemented', 'deployment_not_ready'])
-
 /** Any thrown value as an error of the table. */
 function toHastenError(error: unknown): HastenError {
   if (error instanceof HastenError) return error
@@ -37,24 +33,6 @@ function toHastenError(error: unknown): HastenError {
   const code = foreignCodes[foreign.code ?? ''] ?? codeOfStatus(foreign.statusCode)
   const detail = errors.length > 0 ? describeErrors(errors) : (foreign.message ?? String(error))
   return new HastenError(code, detail, { errors, cause: error })
-}
-
-/** RFC 9457 body of an error. */
-function toProblem(error: HastenError, requestId: string): Problem {
-  const { status, title } = errorTable[error.code]
-  const hidden = status >= 500 && !openServerErrors.has(error.code)
-  const detail = hidden ? `${title}; the log has the cause under this request id.` : error.message
-  return {
-    type: `/docs/errors#${error.code}`,
-    title,
-    status,
-    detail,
-    instance: `urn:request:${requestId}`,
-    code: error.code,
-    errors: [...error.errors],
-    hint: error.hint,
-    error: detail,
-  }
 }
 
 /** Turns every error, also those of unknown paths and methods, into `application/problem+json`. */
@@ -102,7 +80,7 @@ function sendProblem(error: HastenError, request: FastifyRequest, reply: Fastify
 
 function logProblem(error: HastenError, request: FastifyRequest): void {
   const line = { err: error, code: error.code }
-  if (error.status >= 500) request.log.error(line, 'request failed')
+  if (isServerFault(error)) request.log.error(line, 'request failed')
   else request.log.info(line, 'request refused')
 }
 

@@ -1,38 +1,11 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { errorTable, HastenError, type ErrorCode } from '../../errors.ts'
-
-/** Server errors whose detail is written for clients; that of any other 5xx stays in the log. */
-const openServerErrors: ReadonlySet<ErrorCode> = new Set([
-  'overloaded',
-  'not_implemented',
-  'deployment_not_ready',
-  'run_failed',
-  'run_deadline',
-])
+import { HastenError, isServerFault, toProblem } from '../../errors.ts'
 
 function toHastenError(error: unknown): HastenError {
   if (error instanceof HastenError) return error
   const { statusCode = 500, message } = error as Partial<FastifyError>
   const code = statusCode === 415 ? 'unsupported_media_type' : statusCode < 500 ? 'invalid_request' : 'internal'
   return new HastenError(code, message ?? String(error), { cause: error })
-}
-
-/** RFC 9457 body of an error, with the `error` string that Open Inference clients read. */
-function toProblem(error: HastenError, requestId: string): object {
-  const { status, title } = errorTable[error.code]
-  const hidden = status >= 500 && !openServerErrors.has(error.code)
-  const detail = hidden ? `${title}; the log has the cause under this request id.` : error.message
-  return {
-    type: `/docs/errors#${error.code}`,
-    title,
-    status,
-    detail,
-    instance: `urn:request:${requestId}`,
-    code: error.code,
-    errors: error.errors,
-    hint: error.hint,
-    error: detail,
-  }
 }
 
 /** Answers every error, also unknown paths, as a problem document. */
@@ -56,6 +29,6 @@ function sendProblem(error: HastenError, request: FastifyRequest, reply: Fastify
 /** What a client caused, or load did, is counted by the metrics; a line for each would drown the others. */
 function logProblem(error: HastenError, { log }: FastifyRequest): void {
   const line = { err: error, code: error.code }
-  if (error.status < 500 || openServerErrors.has(error.code)) log.debug(line, 'request refused')
-  else log.error(line, 'request failed')
+  if (isServerFault(error)) log.error(line, 'request failed')
+  else log.debug(line, 'request refused')
 }
