@@ -4,12 +4,10 @@ import { open, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import pg from 'pg'
+import { Client } from 'pg'
 import { from as copyFrom } from 'pg-copy-streams'
 import type { HastenProcess } from '../scripts/lib/hasten-process.ts'
-import { saveModel } from '../src/engine/index.ts'
-import { decodeModel } from '../src/engine/index.ts'
-import { tensorOf } from '../src/engine/ir/tensor.ts'
+import { decodeModel, saveModel, tensorOf } from '../src/engine/index.ts'
 import { buildModel } from '../test/support/models.ts'
 
 const chunkBytes = 2 ** 20
@@ -56,7 +54,7 @@ export async function drain(response: Response): Promise<number> {
 /** What an upload can't do without: hash the file, and COPY it in chunks of 1 MiB into the same database. */
 export async function hashAndCopy(hasten: HastenProcess, file: string): Promise<void> {
   const connectionString = await readFile(path.join(hasten.dataDir, 'database-url'), 'utf8')
-  const client = new pg.Client({ connectionString: connectionString.trim() })
+  const client = new Client({ connectionString: connectionString.trim() })
   await client.connect()
   try {
     await client.query('CREATE TABLE IF NOT EXISTS bench_copy (seq int, data bytea)')

@@ -51,7 +51,7 @@ export async function startHasten(settings: Record<string, string> = {}): Promis
   }
 }
 
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

@@ -60,8 +60,12 @@ const checks: Readonly<Record<string, Check>> = {
     if (config.databaseUrl === undefined) return info('embedded (DATABASE_URL is not set)')
     const { openStorage } = await import('../storage/index.ts')
     const storage = await openStorage({ connectionString: config.databaseUrl, maxConnections: 1 })
-    await storage.ping().finally(async () => storage.close())
-    return ok('DATABASE_URL answers')
+    try {
+      await storage.ping()
+      return ok('DATABASE_URL answers')
+    } finally {
+      await storage.close()
+    }
   },
   redis: async (config) => {
     if (config.redisUrl === undefined) return info('not used (REDIS_URL is not set); Postgres carries the queue')
@@ -70,8 +74,12 @@ const checks: Readonly<Record<string, Check>> = {
     const logger = createLogger({ level: 'silent', role: 'doctor' })
     const { redisUrl, queuePrefix: prefix } = config
     const queue = createQueueClient({ redisUrl, connectionString: '', prefix, logger })
-    await queue.depths().finally(async () => queue.close())
-    return ok('REDIS_URL answers')
+    try {
+      await queue.depths()
+      return ok('REDIS_URL answers')
+    } finally {
+      await queue.close()
+    }
   },
   pinning: async () => {
     const found = await promisify(execFile)('taskset', ['--version']).catch(() => undefined)

@@ -1,7 +1,7 @@
 import { Listr } from 'listr2'
 
 /** What the job resource says of a run while it goes on; the fields that the command line shows. */
-export interface JobEvent {
+interface JobEvent {
   readonly type: string
   readonly data: unknown
 }

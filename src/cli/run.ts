@@ -4,7 +4,7 @@ import path from 'node:path'
 import { HastenError } from '../errors.ts'
 import type { Client } from './client.ts'
 import { formatEvidence, type JobView } from './evidence.ts'
-import { createStageView } from './progress.ts'
+import { createStageView, type StageView } from './progress.ts'
 
 export interface RunOptions {
   readonly recipe: string
@@ -63,22 +63,31 @@ export function exitCodeOf(job: JobView): ExitCode {
   return job.verdict.passed ? 0 : 2
 }
 
+const followTries = 5
+
 /** Shows the job's events until the stream ends; after a broken connection goes on where it stopped. */
 async function followJob(client: Client, id: string): Promise<void> {
   const view = createStageView(process.stderr)
-  let after = '0'
-  for (let tries = 0; tries < 5; tries += 1) {
-    try {
-      for await (const event of client.events(`/v1/jobs/${id}/events?after=${after}`)) {
-        if (event.id !== undefined) after = event.id
-        view.show(event)
-      }
-      break
-    } catch (error) {
-      if (error instanceof HastenError && error.code !== 'unavailable') throw error
-    }
+  let after: string | undefined = '0'
+  for (let tries = 0; tries < followTries && after !== undefined; tries += 1) {
+    after = await showEvents(client, id, after, view)
   }
   await view.end()
+}
+
+/** Shows the events after one; undefined at the end of the job, else the last one that arrived. */
+async function showEvents(client: Client, id: string, after: string, view: StageView): Promise<string | undefined> {
+  let last = after
+  try {
+    for await (const event of client.events(`/v1/jobs/${id}/events?after=${after}`)) {
+      last = event.id ?? last
+      view.show(event)
+    }
+    return undefined
+  } catch (error) {
+    if (error instanceof HastenError && error.code !== 'unavailable') throw error
+    return last
+  }
 }
 
 async function uploadModel(client: Client, file: string, name?: string): Promise<string> {

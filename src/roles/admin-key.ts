@@ -2,7 +2,7 @@ import { chmod, readFile, writeFile } from 'node:fs/promises'
 import { openStorage } from '../storage/index.ts'
 
 /** The project of keys, models and jobs when nobody names another. */
-export const defaultProject = 'default'
+const defaultProject = 'default'
 
 /**
  * The admin key of an installation that starts by itself: made once, kept in a file only its owner can read, so that

@@ -46,10 +46,10 @@ export async function startApi(config: Config, logger: Logger): Promise<RunningR
   const close = async () =>
     closeAll([
       async () => app.close(),
-      ...loops.map((loop) => loop.stop),
+      ...loops.map((loop) => async () => loop.stop()),
       async () => queue.close(),
       async () => storage.close(),
-      database.close,
+      async () => database.close(),
     ])
   return { url, close }
 }

@@ -33,7 +33,7 @@ export async function runRole(role: string, start: StartRole): Promise<void> {
   if (process.send === undefined) return
   const ready: ReadyMessage = { type: 'ready', url: running.url }
   process.send(ready)
-  process.once('disconnect', () => void grace.close())
+  process.once('disconnect', () => grace.close())
 }
 
 /** One line of what went wrong and one of what helps, for people; the exit code says error. */
@@ -51,7 +51,7 @@ export function reportFailure(error: unknown): void {
 }
 
 /** Stops several things in order, each even if one before it failed; the first failure is thrown at the end. */
-export async function closeAll(steps: readonly (() => Promise<unknown> | unknown)[]): Promise<void> {
+export async function closeAll(steps: readonly (() => unknown)[]): Promise<void> {
   const failures: unknown[] = []
   for (const step of steps) {
     try {

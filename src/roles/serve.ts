@@ -45,7 +45,7 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
       async () => deployments.stop({ timeoutMs: config.shutdownGraceMs }),
       async () => runtime.close(),
       async () => storage.close(),
-      database.close,
+      async () => database.close(),
     ])
   return { url, close }
 }

@@ -21,7 +21,8 @@ export async function startAll(config: Config, logger: Logger): Promise<RunningR
   const serveUrl = `http://${urlHost(config.host)}:${config.servePort}`
   const environment = childEnvironment({ DATABASE_URL: database.connectionString, SERVE_URL: serveUrl })
   const roles: SupervisedRole[] = []
-  const close = async () => closeAll([...roles.toReversed().map((role) => role.stop), database.close])
+  const close = async () =>
+    closeAll([...roles.toReversed().map((role) => async () => role.stop()), async () => database.close()])
   try {
     const key = config.auth === 'keys' ? await ensureAdminKey(database.connectionString, paths.adminKey) : undefined
     for (const role of roleNames) {

@@ -51,7 +51,7 @@ export async function startWorkerRole(config: Config, logger: Logger): Promise<R
       async () => worker.close(),
       async () => storage.close(),
       async () => probes?.close(),
-      database.close,
+      async () => database.close(),
     ])
   }
   return { ...(probes === undefined ? {} : { url: probes.url }), close }

@@ -81,17 +81,25 @@ describe.runIf(process.platform === 'linux')('the whole product', () => {
   })
 
   test('SIGTERM ends every process it started, Postgres too', async () => {
-    const family = execFileSync('ps', ['-eo', 'pid,ppid'], { encoding: 'utf8' })
-      .split('\n')
-      .map((line) => line.trim().split(/\s+/).map(Number))
-    const descendants = (pid: number): number[] =>
-      family.filter(([, parent]) => parent === pid).flatMap(([child]) => [child!, ...descendants(child!)])
+    const family = listProcesses()
+    const descendants = (pid: number): number[] => {
+      const children = family.filter(({ parent }) => parent === pid).map((row) => row.pid)
+      return [...children, ...children.flatMap(descendants)]
+    }
     const before = descendants(hasten.process.pid!)
     expect(before.length).toBeGreaterThan(4)
     await hasten.stop()
     expect(before.filter(isAlive)).toEqual([])
   })
 })
+
+function listProcesses(): { pid: number; parent: number }[] {
+  const lines = execFileSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n')
+  return lines.map((line) => {
+    const [pid = 0, parent = 0] = line.trim().split(/\s+/).map(Number)
+    return { pid, parent }
+  })
+}
 
 async function waitUntilReady(): Promise<void> {
   for (;;) {

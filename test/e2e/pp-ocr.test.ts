@@ -26,19 +26,13 @@ afterAll(async () => {
 /** Pictures with structure: soft stripes and dark strokes, as pages have, in the range the models were trained on. */
 function drawSamples([channels, height, width]: readonly [number, number, number]): Float32Array {
   const pixels = new Float32Array(samples * channels * height * width)
-  let index = 0
-  for (let sample = 0; sample < samples; sample += 1) {
-    for (let channel = 0; channel < channels; channel += 1) {
-      for (let y = 0; y < height; y += 1) {
-        for (let x = 0; x < width; x += 1) {
-          const stroke = (x * (sample + 3) + y * 5) % 37 < 6 && y % 16 > 4 ? -1.2 : 0
-          pixels[index] = Math.max(-1, 0.8 + 0.2 * Math.sin((x + sample * 7 + channel) / 9) + stroke)
-          index += 1
-        }
-      }
-    }
-  }
-  return pixels
+  return pixels.map((_, index) => {
+    const x = index % width
+    const y = Math.floor(index / width) % height
+    const plane = Math.floor(index / (width * height))
+    const stroke = (x * (plane + 3) + y * 5) % 37 < 6 && y % 16 > 4 ? -1.2 : 0
+    return Math.max(-1, 0.8 + 0.2 * Math.sin((x + plane * 7) / 9) + stroke)
+  })
 }
 
 async function uploadSamples(name: keyof typeof inputDims): Promise<string> {

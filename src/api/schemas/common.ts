@@ -95,7 +95,6 @@ export const problemSchema = Type.Object(
   },
   closed,
 )
-export type Problem = Static<typeof problemSchema>
 
 /** What every repository returns of a list. */
 interface RowPage<Row> {
