@@ -12,7 +12,7 @@ const digits = (name: string) => path.resolve(import.meta.dirname, '../../exampl
 let hasten: HastenProcess
 
 beforeEach(async () => {
-  hasten = await startHasten({ JOB_LEASE_MS: '3000', LOG_LEVEL: 'fatal' })
+  hasten = await startHasten({ JOB_LEASE_MS: '3000', MEASURE_BUDGET_MS: '5000', LOG_LEVEL: 'fatal' })
 })
 
 afterEach(async () => {
