@@ -1,4 +1,4 @@
-import { HastenError, serializeError, type ErrorCode, type SerializedError } from '../errors.ts'
+import { deserializeError, HastenError, serializeError, type ErrorCode, type SerializedError } from '../errors.ts'
 import type { ChildEnd } from './capped-child.ts'
 import { isMemoryText, type ChildReply } from './child-protocol.ts'
 
@@ -98,6 +98,5 @@ export function decideOutcome(end: AttemptEnd): AttemptOutcome {
 
 function reportedError({ reply }: AttemptEnd): HastenError {
   if (reply?.type !== 'failed') return new HastenError('internal', 'The job process reported no error.')
-  const { code, detail, hint } = reply.error
-  return new HastenError(code, detail, { hint })
+  return deserializeError(reply.error)
 }

@@ -1,6 +1,14 @@
 import { Type, type Static } from 'typebox'
 import { Value } from 'typebox/value'
-import { errorTable, HastenError, messageOf, serializeError, type ErrorCode, type SerializedError } from '../errors.ts'
+import { errorTable, HastenError, messageOf, serializeError, type ErrorCode } from '../errors.ts'
+
+const errorItem = Type.Object({
+  pointer: Type.String({ maxLength: 1_000 }),
+  detail: Type.String({ maxLength: 10_000 }),
+  line: Type.Optional(Type.Integer()),
+  column: Type.Optional(Type.Integer()),
+})
+const maxErrors = 100
 
 const failure = Type.Object({
   type: Type.Literal('failed'),
@@ -8,7 +16,7 @@ const failure = Type.Object({
     code: Type.Enum(Object.keys(errorTable) as ErrorCode[]),
     detail: Type.String({ maxLength: 10_000 }),
     hint: Type.String({ maxLength: 10_000 }),
-    errors: Type.Array(Type.Unknown(), { maxItems: 1_000 }),
+    errors: Type.Array(errorItem, { maxItems: maxErrors }),
   }),
 })
 
@@ -34,7 +42,7 @@ export function serveParent(work: (request: unknown, signal: AbortSignal) => Pro
     void work(request, controller.signal)
       .then(
         (result: unknown): ChildReply => ({ type: 'done', result }),
-        (error: unknown): ChildReply => ({ type: 'failed', error: { ...describeError(error), errors: [] } }),
+        (error: unknown): ChildReply => ({ type: 'failed', error: describeError(error) }),
       )
       .then(answer)
   })
@@ -48,9 +56,10 @@ export function isMemoryText(text: string): boolean {
   return memoryText.test(text)
 }
 
-function describeError(error: unknown): SerializedError {
+function describeError(error: unknown) {
   const detail = messageOf(error)
-  return serializeError(isMemoryText(detail) ? new HastenError('model_out_of_memory', detail) : error)
+  const known = serializeError(isMemoryText(detail) ? new HastenError('model_out_of_memory', detail) : error)
+  return { ...known, errors: known.errors.slice(0, maxErrors) }
 }
 
 function answer(reply: ChildReply): void {

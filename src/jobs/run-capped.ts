@@ -1,4 +1,4 @@
-import { HastenError } from '../errors.ts'
+import { deserializeError, HastenError } from '../errors.ts'
 import { spawnCapped, type ChildEnd, type ChildSpec } from './capped-child.ts'
 import { isMemoryText, parseReply, type ChildReply } from './child-protocol.ts'
 
@@ -42,7 +42,7 @@ export async function runCapped({ request, timeoutMs, signal, ...spec }: CappedR
 }
 
 function errorOf(end: ChildEnd, reply: ChildReply | undefined): HastenError {
-  if (reply?.type === 'failed') return new HastenError(reply.error.code, reply.error.detail, { hint: reply.error.hint })
+  if (reply?.type === 'failed') return deserializeError(reply.error)
   const outOfMemory = end.overMemory || isMemoryText(end.outputTail)
   if (outOfMemory) return new HastenError('model_out_of_memory', 'The work needed more memory than allowed.')
   const how = end.signal ?? `exit code ${end.code}`

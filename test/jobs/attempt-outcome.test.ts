@@ -57,7 +57,8 @@ describe('what becomes of a job by how its child ended', () => {
   })
 
   test('the error that the child reported is handed on, with its hint', () => {
-    const error = { code: 'pass_failed' as const, detail: 'node 7', hint: 'leave it out', errors: [] }
+    const errors = [{ pointer: '/x', detail: 'is missing' }]
+    const error = { code: 'pass_failed' as const, detail: 'node 7', hint: 'leave it out', errors }
     const outcome = decideOutcome({ cause: undefined, reply: { type: 'failed', error }, child: exited })
     expect(outcome).toMatchObject({ error })
   })

@@ -48,7 +48,8 @@ const rawTypes: readonly string[] = ['', 'application/octet-stream', 'applicatio
 export async function receiveRaw<File>(request: FastifyRequest, maxBytes: number, read: ReadFile<File>): Promise<File> {
   const type = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
   if (!rawTypes.includes(type)) throw new HastenError('unsupported_media_type', `${type} is not a model.`)
-  return guardUpload(request, maxBytes, async (signal) => read(request.raw, signal))
+  // A reader that stops early must not end the connection: its client is to read why.
+  return guardUpload(request, maxBytes, async (signal) => read(request.raw.iterator({ destroyOnReturn: false }), signal))
 }
 
 /**
