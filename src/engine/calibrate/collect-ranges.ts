@@ -1,14 +1,24 @@
-import { HastenError } from '../../errors.ts'
-import { batchesOf, bindDataset, type Dataset } from '../data/index.ts'
-import { attribute } from '../ir/attribute.ts'
-import { cloneModel } from '../ir/clone.ts'
-import type { Value } from '../ir/graph.ts'
+import { bindDataset, type Dataset } from '../data/index.ts'
 import type { Model } from '../ir/model.ts'
-import { viewOf, type Tensor } from '../ir/tensor.ts'
-import type { Session } from '../runtime/port.ts'
-import type { Range } from './affine.ts'
+import { viewOf } from '../ir/tensor.ts'
+import type { Feeds, Session } from '../runtime/port.ts'
+import type { AffineOptions, Range } from './affine.ts'
+import { chooseRange, type HistogramMethod } from './choose-range.ts'
+import { mergeExtremes, type Extremes, type MergeRanges } from './extremes.ts'
+import { addValues, createHistogram, type Histogram } from './histogram.ts'
+import { observeExtremes, observeValues } from './observe.ts'
+import { runBatches } from './run-batches.ts'
+
+type CalibrationMethod = 'minmax' | 'moving_average' | HistogramMethod
 
 export interface CalibrationOptions {
+  readonly method: CalibrationMethod
+  /** Share of the values, in percent, that `percentile` covers. */
+  readonly percentile: number
+  /** How far `moving_average` goes towards the extremes of the next batch. */
+  readonly averagingConstant: number
+  /** Type the ranges are for. */
+  readonly affine: AffineOptions
   /** Samples to run at most. */
   readonly samples: number
   /** Samples in one run, where the model allows that. */
@@ -29,8 +39,9 @@ export interface Calibration {
 }
 
 /**
- * Runs a dataset through the model and keeps the smallest and largest value of each tensor asked for. The extremes are
- * computed inside the graph, so memory is bounded by one batch and two numbers a tensor, however many samples there are.
+ * Runs a dataset through the model and chooses a range for each tensor asked for. The extremes are computed inside the
+ * graph; methods that need a histogram then run the data once more, so that its bins are known before the first value
+ * is counted. Memory is bounded by two batches and the bins, however many samples there are, and no value is left out.
  * @throws HastenError `dataset_mismatch`, `dataset_invalid`, `run_failed`, `run_canceled`
  */
 export async function collectRanges(
@@ -40,78 +51,100 @@ export async function collectRanges(
   options: CalibrationOptions,
   useSession: UseSession,
 ): Promise<Calibration> {
-  const observed = addObservers(model, names)
-  return useSession(observed.model, async (session) => {
-    const { dataset: bound } = bindDataset(dataset, session.inputs)
+  const { method } = options
+  const passes = isHistogramMethod(method) ? 2 : 1
+  const extremes = await collectExtremes(model, names, dataset, watchedBy(options, passes, 0), useSession)
+  if (!isHistogramMethod(method)) return extremes
+  const counted = watchedBy(options, passes, extremes.samples)
+  const histograms = await collectHistograms(model, extremes, dataset, counted, useSession)
+  const { percentile, affine } = options
+  const ranges = new Map<string, Range>()
+  for (const [name, seen] of extremes.ranges) {
+    const histogram = histograms.get(name)
+    ranges.set(name, histogram === undefined ? seen : chooseRange(histogram, seen, { method, percentile, affine }))
+  }
+  return { ...extremes, ranges }
+}
+
+function isHistogramMethod(method: CalibrationMethod): method is HistogramMethod {
+  return method !== 'minmax' && method !== 'moving_average'
+}
+
+/** The options with the progress of one of several passes over the data. */
+function watchedBy(options: CalibrationOptions, passes: number, before: number): CalibrationOptions {
+  return { ...options, progress: (done, total, unit) => options.progress(before + done, passes * total, unit) }
+}
+
+async function collectExtremes(
+  original: Model,
+  names: readonly string[],
+  dataset: Dataset,
+  options: CalibrationOptions,
+  useSession: UseSession,
+): Promise<Calibration> {
+  const { model, observed } = observeExtremes(original, names)
+  const outputs = observed.flatMap(({ low, high, sum }) => [low, high, sum])
+  const merge = options.method === 'moving_average' ? movingAverage(options.averagingConstant) : widest
+  return useSession(model, async (session) => {
     const state: Extremes = { ranges: new Map(), refused: new Map() }
-    const outputs = observed.extremes.flatMap(({ low, high }) => [low, high])
-    const total = Math.min(options.samples, bound.samples)
-    let done = 0
-    for (const { start, count } of batchesOf(bound, options.batch, options.samples)) {
-      const results = await session.run(await bound.read(start, count), { outputs, signal: options.signal })
-      for (const each of observed.extremes) mergeExtremes(state, each, results)
-      done += count
-      options.progress(done, total, 'samples')
-    }
-    if (done === 0) throw new HastenError('dataset_invalid', 'the calibration dataset has no full batch of samples')
+    const { dataset: bound } = bindDataset(dataset, session.inputs)
+    const samples = await runBatches(
+      session,
+      bound,
+      { ...options, outputs },
+      reporting(options, bound, (results) => {
+        for (const each of observed) mergeExtremes(state, each, results, merge)
+      }),
+    )
     for (const name of state.refused.keys()) state.ranges.delete(name)
-    return { ...state, samples: done }
+    return { ...state, samples }
   })
 }
 
-interface Extremes {
-  readonly ranges: Map<string, Range>
-  readonly refused: Map<string, string>
+const widest: MergeRanges = (seen, { min, max }) => ({ min: Math.min(seen.min, min), max: Math.max(seen.max, max) })
+
+function movingAverage(constant: number): MergeRanges {
+  const towards = (from: number, to: number) => from + constant * (to - from)
+  return (seen, { min, max }) => ({ min: towards(seen.min, min), max: towards(seen.max, max) })
 }
 
-interface Observed {
-  readonly name: string
-  readonly low: string
-  readonly high: string
-}
-
-function addObservers(original: Model, names: readonly string[]): { model: Model; extremes: Observed[] } {
-  const model = cloneModel(original)
-  const values = valuesByName(model)
-  const extremes = names.flatMap((name) => {
-    const value = values.get(name)
-    return value === undefined ? [] : [observe(model, name, value)]
-  })
-  return { model, extremes }
-}
-
-function valuesByName(model: Model): Map<string, Value> {
-  const { inputs, nodes } = model.graph
-  const produced = [...nodes].flatMap((node) => node.outputs)
-  return new Map([...inputs, ...produced].map((value) => [value.name, value]))
-}
-
-function observe({ graph }: Model, name: string, value: Value): Observed {
-  const [low, high] = ['ReduceMin', 'ReduceMax'].map((opType) => {
-    const node = graph.addNode({ opType, inputs: [value], attributes: { keepdims: attribute.int(0) } })
-    const [output] = node.outputs
-    if (output === undefined) throw new HastenError('internal', 'an observer has no output')
-    graph.addOutput(output)
-    return output.name
-  })
-  return { name, low: low as string, high: high as string }
-}
-
-function mergeExtremes(
-  state: Extremes,
-  { name, low, high }: Observed,
-  results: Readonly<Record<string, Tensor>>,
-): void {
-  const [lowest, highest] = [results[low], results[high]]
-  if (lowest?.dtype !== 'float32' || highest?.dtype !== 'float32') {
-    state.refused.set(name, `it is ${lowest?.dtype ?? 'missing'}, not float32`)
-    return
+async function collectHistograms(
+  original: Model,
+  { ranges }: Calibration,
+  dataset: Dataset,
+  options: CalibrationOptions,
+  useSession: UseSession,
+): Promise<ReadonlyMap<string, Histogram>> {
+  const histograms = new Map<string, Histogram>()
+  for (const [name, { min, max }] of ranges) {
+    histograms.set(name, createHistogram(Math.max(Math.abs(min), Math.abs(max))))
   }
-  const [min, max] = [viewOf(lowest, 'float32')[0], viewOf(highest, 'float32')[0]]
-  if (min === undefined || max === undefined || !Number.isFinite(min) || !Number.isFinite(max)) {
-    state.refused.set(name, `it took the value ${Number.isFinite(min) ? max : min} in calibration`)
-    return
+  await useSession(observeValues(original, [...ranges.keys()]), async (session) => {
+    const { dataset: bound } = bindDataset(dataset, session.inputs)
+    const given = new Set(session.outputs.map(({ name }) => name))
+    const outputs = [...ranges.keys()].filter((name) => given.has(name))
+    const take = reporting(options, bound, (results, feeds) => {
+      for (const [name, histogram] of histograms) {
+        const tensor = results[name] ?? feeds[name]
+        if (tensor !== undefined) addValues(histogram, viewOf(tensor, 'float32'))
+      }
+    })
+    return runBatches(session, bound, { ...options, outputs }, take)
+  })
+  return histograms
+}
+
+/** Tells how far a pass is after each batch. */
+function reporting(
+  { samples, progress }: CalibrationOptions,
+  dataset: Dataset,
+  take: (outputs: Feeds, feeds: Feeds) => void,
+) {
+  let done = 0
+  const total = Math.min(samples, dataset.samples)
+  return (outputs: Feeds, feeds: Feeds, count: number): void => {
+    take(outputs, feeds)
+    done += count
+    progress(done, total, 'samples')
   }
-  const seen = state.ranges.get(name)
-  state.ranges.set(name, { min: Math.min(min, seen?.min ?? min), max: Math.max(max, seen?.max ?? max) })
 }

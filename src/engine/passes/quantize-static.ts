@@ -1,15 +1,17 @@
 import { HastenError } from '../../errors.ts'
+import type { AffineOptions } from '../calibrate/affine.ts'
 import { collectRanges } from '../calibrate/collect-ranges.ts'
 import type { Model } from '../ir/model.ts'
 import { graphsWithin } from '../ir/model.ts'
 import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
+import type { SessionOptions } from '../runtime/options.ts'
 import { int8Warnings, reducesRange } from './int8-target.ts'
 import { upgradeOpset } from './opset/upgrade.ts'
 import { definePass, type Note, type PassContext, type PassOptions, type PassResult } from './pass.ts'
 import { insertQdq } from './quantize/insert-qdq.ts'
 import { isLinearOp } from './quantize/linear-nodes.ts'
 import { observedValues, planQuantization, type Plan, type PlanOptions } from './quantize/plan.ts'
-import { plainSession, withSession } from './run-model.ts'
+import { withSession } from './run-model.ts'
 import { liftConstants } from './simplify/lift-constants.ts'
 import { cloneModel } from '../ir/clone.ts'
 
@@ -19,7 +21,7 @@ type Options = PassOptions<'quantize.static'>
 export const quantizeStaticPass = definePass({
   name: 'quantize.static',
   stage: 'calibrate',
-  version: 1,
+  version: 2,
   async run(original, options, context) {
     const model = cloneModel(original)
     liftConstants(model)
@@ -41,7 +43,7 @@ function quantizeModel(
 ): PassResult {
   const reduceRange = reducesRange(target, options.reduceRange)
   insertQdq(model, plan, planOptions, calibration.ranges, {
-    activations: { dtype: options.activations, symmetric: options.activations === 'int8' },
+    activations: activationAffine(options),
     perChannel: options.perChannel,
     reduceRange,
   })
@@ -51,13 +53,22 @@ function quantizeModel(
     ...describePlan(plan),
     ...plan.notes,
     ...describeSubgraphs(model),
-    calibrationNote(calibration.samples),
+    calibrationNote(options, calibration.samples),
   ]
   return { model, modified: true, notes, warnings: int8Warnings(target, reduceRange) }
 }
 
 function unchanged(model: Model, notes: readonly Note[]) {
   return { model, modified: false, notes }
+}
+
+function activationAffine({ activations }: Options): AffineOptions {
+  return { dtype: activations, symmetric: activations === 'int8' }
+}
+
+/** Ranges don't depend on the last bits, so calibration runs as fast as the runtime can. */
+function calibrationSession({ target }: PassContext): SessionOptions {
+  return target.threads === undefined ? {} : { intraOpThreads: target.threads }
 }
 
 async function calibratePlan(model: Model, options: Options, context: PassContext) {
@@ -80,8 +91,8 @@ async function calibratePlan(model: Model, options: Options, context: PassContex
     model,
     observedValues(model, base),
     dataset,
-    { ...options.calibration, signal, progress: context.progress },
-    (observed, use) => withSession(context, observed, plainSession, use),
+    { ...options.calibration, affine: activationAffine(options), signal, progress: context.progress },
+    (observed, use) => withSession(context, observed, calibrationSession(context), use),
   )
   const refusedValue = (name: string) => {
     const reason = calibration.refused.get(name)
@@ -106,8 +117,16 @@ function describePlan(plan: Plan): Note[] {
   ]
 }
 
-function calibrationNote(samples: number): Note {
-  return { action: 'info', reason: `ranges are the smallest and largest values over ${samples} samples` }
+const rangeSources: Readonly<Record<Options['calibration']['method'], string>> = {
+  minmax: 'the smallest and largest values',
+  moving_average: 'the moving average of the extremes of each batch',
+  percentile: 'percentiles of the values',
+  entropy: 'those of least divergence',
+  mse: 'those of least squared error',
+}
+
+function calibrationNote({ calibration }: Options, samples: number): Note {
+  return { action: 'info', reason: `ranges are ${rangeSources[calibration.method]} over ${samples} samples` }
 }
 
 function describeSubgraphs(model: Model): Note[] {

@@ -1,10 +1,14 @@
 import { expect, test } from 'vitest'
-import { collectRanges, type Calibration } from '../../../src/engine/calibrate/collect-ranges.ts'
+import {
+  collectRanges,
+  type Calibration,
+  type CalibrationOptions,
+} from '../../../src/engine/calibrate/collect-ranges.ts'
 import type { Dataset } from '../../../src/engine/data/index.ts'
 import type { Tensor } from '../../../src/engine/ir/tensor.ts'
 import { plainSession, withSession } from '../../../src/engine/passes/run-model.ts'
 import { decodedModel } from '../../support/models.ts'
-import { createContext, datasetOf, floats, noise } from '../passes/support.ts'
+import { createContext, datasetOf, floats, int64s, noise } from '../passes/support.ts'
 
 const model = decodedModel({
   inputs: { x: ['float32', ['n', 4]] },
@@ -24,10 +28,7 @@ interface Seen {
   readonly progress: readonly (readonly [number, number])[]
 }
 
-async function calibrate(
-  x: Tensor,
-  options: { samples?: number; batch?: number; signal?: AbortSignal } = {},
-): Promise<Seen> {
+async function calibrate(x: Tensor, options: Partial<CalibrationOptions> = {}): Promise<Seen> {
   const dataset = await datasetOf({ x })
   const reads: number[] = []
   const progress: [number, number][] = []
@@ -39,6 +40,10 @@ async function calibrate(
       ['x', 'm', 's', 'r', 'nowhere'],
       watched,
       {
+        method: 'minmax',
+        percentile: 99.999,
+        averagingConstant: 0.01,
+        affine: { dtype: 'uint8', symmetric: false },
         samples: 1000,
         batch: 3,
         signal: context.signal,
@@ -95,4 +100,51 @@ test('cancelling ends calibration', async () => {
       { signal: AbortSignal.abort() },
     ),
   ).rejects.toMatchObject({ code: 'run_canceled' })
+})
+
+test.each([0, 1, 5, 31])('a NaN at element %i is seen, wherever it stands', async (position) => {
+  const { calibration } = await calibrate(floats([8, 4], (index) => (index === position ? Number.NaN : 0.5)))
+  expect(calibration.refused.get('x')).toBe('it took the value NaN in calibration')
+  expect(calibration.ranges.has('x')).toBe(false)
+})
+
+test('a moving average goes a part of the way to each next batch', async () => {
+  const values = floats([6, 4], (index) => (index < 12 ? 1 : 3))
+  const { calibration } = await calibrate(values, { method: 'moving_average', averagingConstant: 0.25 })
+  expect(calibration.ranges.get('x')).toEqual({ min: 1.5, max: 1.5 })
+})
+
+test('a histogram takes a second pass over the same samples, and counts inputs as well as results', async () => {
+  const values = floats([200, 4], (index) => (index === 790 ? 100 : (index % 100) / 100))
+  const { calibration, reads, progress } = await calibrate(values, { method: 'percentile', percentile: 99, batch: 64 })
+  expect(reads).toEqual([64, 64, 64, 8, 64, 64, 64, 8])
+  expect(progress.at(-1)).toEqual([400, 400])
+  const { max } = calibration.ranges.get('x') ?? { max: 0 }
+  expect(max).toBeGreaterThanOrEqual(0.98)
+  expect(max).toBeLessThan(1.1)
+  expect(calibration.ranges.get('m')?.max).toBeCloseTo(2 * max, 5)
+})
+
+test('a failing run ends calibration with its own error', async () => {
+  const dataset = await datasetOf({ x: floats([4, 4], () => 1) })
+  const context = createContext()
+  const broken = decodedModel({
+    inputs: { x: ['float32', ['n', 4]] },
+    outputs: { y: ['float32'] },
+    initializers: { dims: int64s([2], [3, 3]) },
+    nodes: [['Reshape', ['x', 'dims'], ['y']]],
+  })
+  const options = {
+    method: 'minmax',
+    percentile: 99,
+    averagingConstant: 0.01,
+    affine: { dtype: 'uint8', symmetric: false },
+    samples: 4,
+    batch: 1,
+    signal: context.signal,
+    progress: () => undefined,
+  } as const
+  const run = collectRanges(broken, ['y'], dataset, options, (model, use) => withSession(context, model, {}, use))
+  await expect(run).rejects.toMatchObject({ code: 'run_failed' })
+  await dataset.close()
 })

@@ -3,7 +3,28 @@ import { Type } from 'typebox'
 const calibrationOptions = Type.Object(
   {
     method: Type.Optional(
-      Type.Enum(['minmax'], { default: 'minmax', description: 'How a range is chosen from the values seen.' }),
+      Type.Enum(['minmax', 'moving_average', 'percentile', 'entropy', 'mse'], {
+        default: 'minmax',
+        description:
+          'How a range is chosen: the extremes, their moving average over batches, a percentile, the least ' +
+          'Kullback-Leibler divergence (2,048 bins to 128 levels), or the least squared error.',
+      }),
+    ),
+    percentile: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 100,
+        default: 99.999,
+        description: 'Share of the values that a range of method percentile covers, in percent.',
+      }),
+    ),
+    averagingConstant: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 1,
+        default: 0.01,
+        description: 'How far method moving_average goes towards the extremes of the next batch.',
+      }),
     ),
     samples: Type.Optional(
       Type.Integer({

@@ -1,0 +1,38 @@
+import { viewOf, type Tensor } from '../ir/tensor.ts'
+import type { Range } from './affine.ts'
+import type { Observed } from './observe.ts'
+
+/** Ranges found so far, and why a value can have none. */
+export interface Extremes {
+  readonly ranges: Map<string, Range>
+  readonly refused: Map<string, string>
+}
+
+/** The range of all batches so far and that of the next. */
+export type MergeRanges = (seen: Range, next: Range) => Range
+
+/** Takes the extremes of one batch into account. A batch in which the value is empty changes nothing. */
+export function mergeExtremes(
+  { ranges, refused }: Extremes,
+  { name, low, high, sum }: Observed,
+  results: Readonly<Record<string, Tensor>>,
+  merge: MergeRanges,
+): void {
+  const [min, max, total] = [low, high, sum].map((output) => scalarFloat(results[output]))
+  if (min === undefined || max === undefined || total === undefined) {
+    refused.set(name, `it is ${results[low]?.dtype ?? 'missing'}, not float32`)
+    return
+  }
+  if (min === Number.POSITIVE_INFINITY && max === Number.NEGATIVE_INFINITY) return
+  const bad = Number.isNaN(total) ? total : [min, max].find((value) => !Number.isFinite(value))
+  if (bad !== undefined) {
+    refused.set(name, `it took the value ${bad} in calibration`)
+    return
+  }
+  const seen = ranges.get(name)
+  ranges.set(name, seen === undefined ? { min, max } : merge(seen, { min, max }))
+}
+
+function scalarFloat(tensor: Tensor | undefined): number | undefined {
+  return tensor?.dtype === 'float32' ? viewOf(tensor, 'float32')[0] : undefined
+}

@@ -1,0 +1,77 @@
+/** Counts of values in bins of equal width over −threshold … threshold; zero is the edge between the two middle bins. */
+export interface Histogram {
+  readonly threshold: number
+  readonly counts: Float64Array
+}
+
+/** Fine enough that halving it gives the 2,048 bins an entropy search wants, and folding it 2,048 bins of |x|. */
+const binCount = 4096
+
+export function createHistogram(threshold: number): Histogram {
+  return { threshold, counts: new Float64Array(binCount) }
+}
+
+/** Below this many values, clearing the lanes costs more than they save. */
+const laneMinimum = 2 ** 14
+
+/** Counts values, all of which lie within the threshold. */
+export function addValues({ threshold, counts }: Histogram, values: Float32Array): void {
+  const half = counts.length / 2
+  // Everything is zero: the middle bin, without a division by zero.
+  const perUnit = threshold > 0 ? half / threshold : 0
+  if (values.length >= laneMinimum) {
+    addInLanes(counts, values, perUnit)
+    return
+  }
+  for (const value of values) {
+    const bin = Math.min(counts.length - 1, Math.trunc(value * perUnit + half))
+    counts[bin] = (counts[bin] as number) + 1
+  }
+}
+
+/**
+ * Four counters for each bin, taken in turn: after a ReLU most values are in one bin, and waiting for its last
+ * addition would take most of the time. The threshold itself falls one past the last bin, which a lane has room for.
+ */
+function addInLanes(counts: Float64Array, values: Float32Array, perUnit: number): void {
+  const half = binCount / 2
+  const lane = 2 * binCount
+  const mask = lane - 1
+  const lanes = new Uint32Array(4 * lane)
+  for (let index = 0; index < values.length; index += 1) {
+    const bin = (index & 3) * lane + (((values[index] as number) * perUnit + half) & mask)
+    lanes[bin] = (lanes[bin] as number) + 1
+  }
+  for (let bin = 0; bin <= binCount; bin += 1) {
+    const into = Math.min(bin, binCount - 1)
+    for (let from = bin; from < lanes.length; from += lane) {
+      counts[into] = (counts[into] as number) + (lanes[from] as number)
+    }
+  }
+}
+
+/** The histogram with neighbouring bins added up. */
+export function coarsen({ threshold, counts }: Histogram, factor: number): Histogram {
+  const coarse = new Float64Array(counts.length / factor)
+  for (let bin = 0; bin < counts.length; bin += 1) {
+    const into = Math.floor(bin / factor)
+    coarse[into] = (coarse[into] as number) + (counts[bin] as number)
+  }
+  return { threshold, counts: coarse }
+}
+
+/** Counts of |x| in bins over 0 … threshold. */
+export function foldCounts({ counts }: Histogram): Float64Array {
+  const half = counts.length / 2
+  return Float64Array.from(
+    { length: half },
+    (_, bin) => (counts[half + bin] as number) + (counts[half - 1 - bin] as number),
+  )
+}
+
+/** Sums of the first 0, 1, … all counts. */
+export function prefixSums(counts: ArrayLike<number>): Float64Array {
+  const sums = new Float64Array(counts.length + 1)
+  for (let bin = 0; bin < counts.length; bin += 1) sums[bin + 1] = (sums[bin] as number) + (counts[bin] as number)
+  return sums
+}
