@@ -49,7 +49,9 @@ export async function receiveRaw<File>(request: FastifyRequest, maxBytes: number
   const type = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
   if (!rawTypes.includes(type)) throw new HastenError('unsupported_media_type', `${type} is not a model.`)
   // A reader that stops early must not end the connection: its client is to read why.
-  return guardUpload(request, maxBytes, async (signal) => read(request.raw.iterator({ destroyOnReturn: false }), signal))
+  return guardUpload(request, maxBytes, async (signal) =>
+    read(request.raw.iterator({ destroyOnReturn: false }), signal),
+  )
 }
 
 /**
