@@ -5,7 +5,11 @@ export interface JobView {
   readonly id: string
   readonly state: string
   readonly verdict: VerdictView | null
-  readonly candidates: readonly { readonly role: string; readonly measurement: MeasurementView }[]
+  readonly candidates: readonly {
+    readonly name: string
+    readonly role: string
+    readonly measurement: MeasurementView
+  }[]
   readonly warnings: readonly { readonly code: string; readonly detail?: string; readonly hint?: string }[]
   readonly error: { readonly code: string; readonly detail: string; readonly hint?: string } | null
   readonly result: { readonly model: string } | null
@@ -13,6 +17,8 @@ export interface JobView {
 
 interface VerdictView {
   readonly passed: boolean
+  readonly reason: string
+  readonly candidate: string
   readonly significance: string
   readonly speedup: { readonly p50: number; readonly ci95: readonly [number, number] }
   readonly size_ratio: number
@@ -65,7 +71,7 @@ export function formatEvidence(job: JobView): string {
   const { verdict } = job
   if (verdict === null) return formatFailure(job)
   const baseline = job.candidates.find(({ role }) => role === 'baseline')?.measurement
-  const chosen = job.candidates.find(({ role }) => role === 'chosen')?.measurement
+  const chosen = job.candidates.find(({ name, role }) => role !== 'baseline' && name === verdict.candidate)?.measurement
   const table = formatTable(
     ['', 'baseline', 'optimized', 'change (95 % CI)'],
     [
@@ -82,14 +88,15 @@ export function formatEvidence(job: JobView): string {
   const warnings = job.warnings.map(
     ({ code, detail, hint }) => `  note  ${code}: ${[detail, hint].filter(Boolean).join(' ')}`,
   )
-  return [table, '', headline(verdict), ...gates, ...warnings].join('\n')
+  return [table, '', headline(verdict), `  ${verdict.reason}`, ...gates, ...warnings].join('\n')
 }
 
 function headline({ passed, significance, gates, speedup }: VerdictView): string {
   const met = gates.filter((gate) => gate.passed).length
   const [low, high] = speedup.ci95
   const claim = `${significance} here: ${round(speedup.p50)}x, 95 % CI ${round(low)} to ${round(high)}`
-  return `${passed ? 'PASS' : 'FAIL'}  ${met}/${gates.length} gates · ${claim}`
+  const word = passed ? 'PASS' : met < gates.length ? 'FAIL' : 'KEEP'
+  return `${word}  ${met}/${gates.length} gates · ${claim}`
 }
 
 function measuredRow(

@@ -19,7 +19,7 @@ export interface RunOptions {
   readonly report: string
 }
 
-/** Exit codes: 0 every gate passed, 2 a gate failed, 1 the job did not succeed (or could not be made). */
+/** Exit codes: 0 a better model passed every gate, 2 the original stays, 1 the job did not succeed (or could not be made). */
 export type ExitCode = 0 | 1 | 2
 
 export interface RunOutcome {

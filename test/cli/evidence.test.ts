@@ -16,6 +16,8 @@ const succeeded: JobView = {
   state: 'succeeded',
   verdict: {
     passed: true,
+    reason: 'int8-static is 2.40 times as fast.',
+    candidate: 'int8-static',
     significance: 'faster',
     speedup: { p50: 2.4, ci95: [2.31, 2.52] },
     size_ratio: 0.26,
@@ -23,8 +25,8 @@ const succeeded: JobView = {
     gates: [{ expr: 'size <= 10MB', passed: true, detail: 'size is 1.3 MB' }],
   },
   candidates: [
-    { role: 'baseline', measurement: measurement(2.4, 5_000_000) },
-    { role: 'chosen', measurement: measurement(1, 1_300_000) },
+    { name: 'original', role: 'baseline', measurement: measurement(2.4, 5_000_000) },
+    { name: 'int8-static', role: 'chosen', measurement: measurement(1, 1_300_000) },
   ],
   warnings: [{ code: 'int8_not_accelerated', hint: 'Measure on another host.' }],
   error: null,
@@ -48,6 +50,7 @@ describe('formatEvidence', () => {
       top1            0.991       0.99  -0.001 [-0.004, 0.002]
 
       PASS  1/1 gates · faster here: 2.4x, 95 % CI 2.31 to 2.52
+        int8-static is 2.40 times as fast.
         pass  size <= 10MB   (size is 1.3 MB)
         note  int8_not_accelerated: Measure on another host."
     `)
@@ -58,6 +61,15 @@ describe('formatEvidence', () => {
     const job = { ...succeeded, verdict: { ...succeeded.verdict!, passed: false, gates: [failed] } }
     expect(formatEvidence(job)).toContain('FAIL  0/1 gates · faster here')
     expect(formatEvidence(job)).toContain('FAIL  top1 >= 0.995')
+  })
+
+  test('where the original stays although every gate holds, nothing is called a pass', () => {
+    const reason = 'int8-static is 1.40 times slower. The original stays the result.'
+    const verdict = { ...succeeded.verdict!, passed: false, significance: 'slower', reason }
+    const [baseline, other] = succeeded.candidates
+    const job = { ...succeeded, verdict, candidates: [baseline!, { ...other!, role: 'candidate' }] }
+    expect(formatEvidence(job)).toContain(`KEEP  1/1 gates · slower here: 2.4x, 95 % CI 2.31 to 2.52\n  ${reason}`)
+    expect(formatEvidence(job)).toMatch(/p50 +2.4 ms +1 ms/)
   })
 
   test('a job that failed shows its error, code and hint', () => {

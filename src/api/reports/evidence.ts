@@ -53,10 +53,13 @@ export interface Measured {
   readonly optimized: CandidateRow | undefined
 }
 
-/** The two models a job's claim is about. */
-export function findMeasured({ candidates }: Pick<JobDetail, 'candidates'>): Measured {
+/** The two models a job's claim is about. Where the original stayed, the claim is about the best of the others. */
+export function findMeasured({ candidates, verdict }: Pick<JobDetail, 'candidates' | 'verdict'>): Measured {
   const baseline = candidates.findLast(({ role }) => role === 'baseline')
-  return { baseline, optimized: candidates.findLast(({ role }) => role === 'chosen') }
+  const others = candidates.filter((row) => row !== baseline)
+  const optimized =
+    others.findLast(({ role }) => role === 'chosen') ?? others.find(({ name }) => name === verdict?.['candidate'])
+  return { baseline, optimized }
 }
 
 /** The evidence table: what was measured of both models, then their quality. Empty when nothing was measured. */

@@ -112,9 +112,14 @@ function judgeJob({ state, verdict, error }: JobDetail): ReportView['verdict'] {
     }
   }
   const passed = verdict['passed'] === true
-  const speed = describeSpeed(verdict)
-  if (!passed) return { tone: 'bad', headline: `A gate failed. ${speed}`, passed }
-  return { tone: verdict['significance'] === 'faster' ? 'good' : 'neutral', headline: speed, passed }
+  const { reason } = verdict
+  const headline = typeof reason === 'string' ? reason : describeSpeed(verdict)
+  if (!passed) return { tone: failsGate(verdict) ? 'bad' : 'neutral', headline, passed }
+  return { tone: verdict['significance'] === 'faster' ? 'good' : 'neutral', headline, passed }
+}
+
+function failsGate({ gates }: JsonObject): boolean {
+  return Array.isArray(gates) && (gates as JsonObject[]).some(({ passed }) => passed !== true)
 }
 
 const stateTexts: Readonly<Record<string, string>> = {

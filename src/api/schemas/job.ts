@@ -115,8 +115,13 @@ export const jobSchema = Type.Object(
     estimated_finish: nullable(timestamp),
     attempts: Type.Array(attemptSchema),
     placement: placementSchema,
-    verdict: nullable(openObject('Whether it is faster, by how much, and whether the gates passed.')),
-    result: nullable(Type.Object({ model: idOf('mdl') }, closed)),
+    verdict: nullable(openObject('Whether a better model was found, why or why not, by how much, and each gate.')),
+    result: nullable(
+      Type.Object(
+        { model: idOf('mdl', 'The fastest model that passes the gates: the original where nothing is better.') },
+        closed,
+      ),
+    ),
     candidates: Type.Array(candidateSchema),
     error: nullable(embeddedErrorSchema),
     warnings: Type.Array(openObject('A code and a hint.')),

@@ -1,6 +1,7 @@
 import type { Logger } from '../../telemetry.ts'
 import { retryUnavailable } from '../retry-unavailable.ts'
 import { admitModel } from './admit.ts'
+import { chooseModel, type Trial } from './choose.ts'
 import type { OptimizeContext } from './context.ts'
 import { readInput } from './input.ts'
 import { openMaterials, type Materials } from './materials.ts'
@@ -48,15 +49,19 @@ async function optimizeModel(context: OptimizeContext): Promise<void> {
 type Admitted = Awaited<ReturnType<typeof admitModel>>
 
 async function evaluate(context: OptimizeContext, materials: Materials, { inputs, placement }: Admitted) {
-  const { recorder, storage, fence } = context
+  const { recorder, storage, fence, job, input } = context
   mustOwn(await storage.jobs.setPlacement(fence, placement))
-  const optimized = await transformModel(context, materials)
+  const optimized = await transformModel(context, materials, inputs)
   const quality = await recorder.stage('verify', async () => ({
     value: await verifyQuality(context, materials, optimized, inputs),
   }))
   const evidence = await recorder.stage('measure', async () => ({
     value: await measureModels(context, materials, optimized, inputs),
   }))
-  const packaged = await recorder.stage('package', async () => ({ value: await packageModel(context, optimized) }))
-  await publishResult(context, { materials, optimized, packaged, evidence, quality })
+  const trials: [Trial] = [{ name: input.recipeName, optimized, evidence, quality }]
+  const choice = chooseModel(job.gates, trials)
+  const packaged = await recorder.stage('package', async () => ({
+    value: await packageModel(context, choice.subject.optimized),
+  }))
+  await publishResult(context, { materials, choice, trials, packaged })
 }

@@ -1,15 +1,16 @@
 import { createReadStream } from 'node:fs'
-import { describeModel, loadModel, type Evidence } from '../../engine/index.ts'
+import { describeModel, loadModel } from '../../engine/index.ts'
 import type { FileRef, JobResult, NewCandidate } from '../../storage/index.ts'
 import { retryUnavailable } from '../retry-unavailable.ts'
 import { openOnTarget } from './admit.ts'
+import type { Choice, Trial } from './choose.ts'
 import type { OptimizeContext } from './context.ts'
 import type { Materials } from './materials.ts'
 import type { Placement } from './placement.ts'
 import { sessionFor } from './sessions.ts'
 import { mustOwn } from './superseded.ts'
 import type { OptimizedModel } from './transform.ts'
-import { judgeJob, type JudgedQuality } from './verdict.ts'
+import { judgeJob } from './verdict.ts'
 
 /** The optimized model in the artifact store, not yet anybody's. */
 interface PackagedModel {
@@ -39,53 +40,60 @@ async function storeFile(
 
 interface Findings {
   readonly materials: Materials
-  readonly optimized: OptimizedModel
+  readonly trials: readonly Trial[]
+  readonly choice: Choice
+  /** The model that the verdict is about. */
   readonly packaged: PackagedModel
-  readonly evidence: Evidence
-  readonly quality: JudgedQuality
 }
 
 /**
- * Makes the result visible: model, verdict, candidates and state in one fenced transaction, or nothing.
+ * Makes the result visible: models, verdict, candidates and state in one fenced transaction, or nothing. A model that
+ * did not become the result is kept as a candidate, so that one can see what it was.
  * @throws SupersededError when the attempt no longer owns the job
  */
 export async function publishResult(context: OptimizeContext, findings: Findings): Promise<void> {
-  const { storage, fence, job } = context
-  const { packaged, optimized, evidence, quality, materials } = findings
+  const { storage, fence } = context
+  const { choice, packaged } = findings
   const result: JobResult = {
-    verdict: judgeJob(job.gates, evidence, quality),
-    placement: packaged.placement,
+    verdict: judgeJob(choice),
+    ...(choice.won && { placement: packaged.placement }),
     candidates: listCandidates(context, findings),
-    resultModel: {
-      name: nameResult(materials.model.name, context.input.recipeName),
-      files: packaged.files,
-      signature: packaged.signature,
-      session: optimized.session,
-      metadata: {},
-    },
   }
   mustOwn(await retryUnavailable(async () => storage.jobs.succeed(fence, result), { forMs: 60_000 }))
 }
 
-function listCandidates({ input, job }: OptimizeContext, findings: Findings): NewCandidate[] {
-  const { evidence, quality, optimized } = findings
-  return [
-    {
-      name: 'original',
-      role: 'baseline',
-      modelId: job.modelId,
-      options: { session: sessionFor(input.target) },
-      measurement: evidence.baseline,
-      quality: {},
-    },
-    {
-      name: input.recipeName,
-      role: 'chosen',
-      options: { session: sessionFor(input.target, optimized.session), recipe: input.recipeBody },
-      measurement: evidence.optimized,
-      quality: quality.report,
-    },
-  ]
+function listCandidates(context: OptimizeContext, findings: Findings): NewCandidate[] {
+  const { input, job } = context
+  const original: NewCandidate = {
+    name: 'original',
+    role: 'baseline',
+    modelId: job.modelId,
+    options: { session: sessionFor(input.target) },
+    measurement: findings.choice.subject.evidence.baseline,
+    quality: {},
+  }
+  return [original, ...findings.trials.map((trial) => toCandidate(context, findings, trial))]
+}
+
+function toCandidate({ input }: OptimizeContext, findings: Findings, trial: Trial): NewCandidate {
+  const { choice, packaged, materials } = findings
+  const { name, optimized, evidence, quality } = trial
+  const isSubject = trial === choice.subject
+  const model = {
+    name: nameResult(materials.model.name, name),
+    files: packaged.files,
+    signature: packaged.signature,
+    session: optimized.session,
+    metadata: {},
+  }
+  return {
+    name,
+    role: isSubject && choice.won ? 'chosen' : 'candidate',
+    options: { session: sessionFor(input.target, optimized.session), recipe: input.recipeBody },
+    measurement: evidence.optimized,
+    quality: quality.report,
+    ...(isSubject && { model }),
+  }
 }
 
 const longestName = 128

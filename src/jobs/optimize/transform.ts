@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { parseRecipe, runRecipe, type SessionOptions } from '../../engine/index.ts'
+import { parseRecipe, runRecipe, type SessionOptions, type TensorInfo } from '../../engine/index.ts'
 import type { OptimizeContext } from './context.ts'
 import type { Materials } from './materials.ts'
 import { openRecipeCache } from './recipe-cache.ts'
@@ -12,10 +12,16 @@ export interface OptimizedModel {
   readonly files: readonly { readonly name: string; readonly path: string; readonly sizeBytes: number }[]
   /** Session options that a pass chose. */
   readonly session: SessionOptions
+  /** Whether anything differs from the original: the graph, or how it is run. */
+  readonly changed: boolean
 }
 
 /** Runs the recipe; its passes are the stages simplify, calibrate and optimize. */
-export async function transformModel(context: OptimizeContext, materials: Materials): Promise<OptimizedModel> {
+export async function transformModel(
+  context: OptimizeContext,
+  materials: Materials,
+  inputs: readonly TensorInfo[],
+): Promise<OptimizedModel> {
   const { input, isa, recorder, runtime, signal, workDir } = context
   const { device, threads, batch } = input.target
   const cache = openRecipeCache(context, materials)
@@ -26,6 +32,7 @@ export async function transformModel(context: OptimizeContext, materials: Materi
       runtime,
       target: { device, threads, batch, isa },
       calibration: materials.calibration,
+      sampleInputs: inputs,
       signal,
       onStage: async (name, work) => recorder.stage(name, work),
       onProgress: (done, total, unit) => recorder.progress(done, total, unit),
@@ -34,7 +41,8 @@ export async function transformModel(context: OptimizeContext, materials: Materi
       cache,
     })
     for (const warning of result.warnings) await recorder.warn(warning)
-    return { path: result.path, files: await listFiles(result), session: result.session }
+    const changed = result.modified || Object.keys(result.session).length > 0
+    return { path: result.path, files: await listFiles(result), session: result.session, changed }
   } finally {
     cache.release()
   }

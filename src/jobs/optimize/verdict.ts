@@ -1,16 +1,14 @@
-import {
-  allPassed,
-  evaluateGates,
-  parseGates,
-  type Evidence,
-  type GateResult,
-  type QualityReport,
-} from '../../engine/index.ts'
+import type { Evidence, GateResult, QualityReport } from '../../engine/index.ts'
+import { sizeRatio, type Choice } from './choose.ts'
 
 /** The verdict of a job as it is stored and answered; field names are those of the API. */
 export interface Verdict {
-  /** All gates hold. Says nothing about speed unless a gate asks for it. */
+  /** A model was made that passes every gate and is better than the original, which stays the result otherwise. */
   readonly passed: boolean
+  /** Why, in a sentence. */
+  readonly reason: string
+  /** The candidate that the numbers below are about: the result, or the best that did not become it. */
+  readonly candidate: string
   readonly significance: Evidence['significance']
   readonly speedup: Evidence['speedup']
   /** What the host calls a difference at rest: the baseline against a copy of itself. */
@@ -28,24 +26,21 @@ export interface Verdict {
   readonly method: Evidence['method']
 }
 
-/** Inputs made up because the job has no dataset say little about quality; whoever reads the verdict must know. */
-export interface JudgedQuality {
-  readonly report: QualityReport
-  readonly generated: boolean
-}
-
-/** Holds the evidence against the gates. "Not faster" is a verdict like any other. */
-export function judgeJob(gates: readonly string[], evidence: Evidence, { report, generated }: JudgedQuality): Verdict {
-  const results = evaluateGates(parseGates(gates), evidence, report)
+/** The verdict on what a job settled on. "Not faster" is a verdict like any other. */
+export function judgeJob({ subject, gates, won, reason }: Choice): Verdict {
+  const { name, evidence, quality } = subject
+  const { report, generated } = quality
   return {
-    passed: allPassed(results),
+    passed: won,
+    reason,
+    candidate: name,
     significance: evidence.significance,
     speedup: evidence.speedup,
     noise: evidence.noise,
-    size_ratio: evidence.optimized.size_bytes / evidence.baseline.size_bytes,
+    size_ratio: sizeRatio(evidence),
     quality: report.metrics,
     quality_basis: { task: report.task, samples: report.samples, generated },
-    gates: results,
+    gates,
     method: evidence.method,
   }
 }

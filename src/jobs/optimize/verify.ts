@@ -1,10 +1,10 @@
 import { measureQuality, type TensorInfo } from '../../engine/index.ts'
+import type { JudgedQuality } from './choose.ts'
 import type { OptimizeContext } from './context.ts'
 import type { Materials } from './materials.ts'
 import { generatedDataset } from './samples.ts'
 import { sessionFor } from './sessions.ts'
 import type { OptimizedModel } from './transform.ts'
-import type { JudgedQuality } from './verdict.ts'
 
 const generatedSamples = 16
 

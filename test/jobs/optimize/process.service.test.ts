@@ -100,8 +100,11 @@ describe('an optimize job', () => {
     const gates = job.verdict?.['gates'] as { passed: boolean }[]
     expect(gates.map(({ passed }) => passed)).toEqual([true, true, false])
     expect(job.placement).toMatchObject({ provider: 'CPUExecutionProvider', fallback_nodes: 0, device: 'cpu' })
-    expect(job.candidates.map(({ role }) => role)).toEqual(['baseline', 'chosen'])
-    const result = await jobs.storage.models.find(project, job.resultModelId ?? '')
+    // One gate failed, so the original stays the result, and the other model is kept to be looked at.
+    expect(job.candidates.map(({ role }) => role)).toEqual(['baseline', 'candidate'])
+    expect(job.resultModelId).toBe(model)
+    expect(job.verdict?.['reason']).toMatch(/int8-static fails the gate size <= 1KB/)
+    const result = await jobs.storage.models.find(project, job.candidates[1]?.modelId ?? '')
     expect(result).toMatchObject({ name: 'digits-int8-static', parentId: model, jobId: job.id })
     const [file] = result!.files
     const bytes = await buffer(jobs.storage.artifacts.read(file!.sha256))
@@ -110,11 +113,28 @@ describe('an optimize job', () => {
     expect(result?.sizeBytes).toBeLessThan((await readFile(join(digits, 'digits.onnx'))).byteLength / 2)
   })
 
+  test('makes the optimized model the result when only that passes the gates', async () => {
+    const job = await runJob('int8-static', {
+      datasets: { calibration, eval: evaluation },
+      gates: ['top1 >= baseline - 0.02', 'size <= 0.4 * baseline'],
+    })
+    expect(job).toMatchObject({ state: 'succeeded', verdict: { passed: true, candidate: 'int8-static' } })
+    expect(job.candidates.map(({ role }) => role)).toEqual(['baseline', 'chosen'])
+    expect(job.resultModelId).toBe(job.candidates[1]?.modelId)
+    expect(await jobs.published(job.id)).toEqual(['digits-int8-static'])
+  })
+
+  test('that changes nothing ends with the original', async () => {
+    const job = await runJob('lossless', { modelId: await storeModel('digits.onnx') })
+    const { verdict, resultModelId, modelId } = job
+    expect(resultModelId === modelId).toBe(verdict?.['passed'] === false)
+  })
+
   test('without a dataset judges on made-up inputs and says so', async () => {
     const job = await runJob('lossless')
     expect(job).toMatchObject({ state: 'succeeded', error: null })
     expect(job.warnings.map(({ code }) => code)).toContain('quality_on_generated_inputs')
-    expect(job.verdict).toMatchObject({ passed: true, quality_basis: { task: 'agreement', generated: true } })
+    expect(job.verdict).toMatchObject({ quality_basis: { task: 'agreement', generated: true } })
     expect(['faster', 'same', 'slower']).toContain(job.verdict?.['significance'])
   })
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Evidence, ModelEvidence, QualityReport } from '../../../src/engine/index.ts'
+import { chooseModel, type Trial } from '../../../src/jobs/optimize/choose.ts'
 import { readInput } from '../../../src/jobs/optimize/input.ts'
 import { describePlacement } from '../../../src/jobs/optimize/placement.ts'
 import { nameResult } from '../../../src/jobs/optimize/publish.ts'
@@ -42,11 +43,20 @@ const top1 = { metric: 'top1', output: 'y', baseline: 0.9, optimized: 0.89, delt
 const report: QualityReport = { task: 'classification', samples: 50, metrics: [top1], outputs: [top1] }
 const quality = { report, generated: false }
 
+function trial(given: Evidence, changes: Partial<Trial> = {}): Trial {
+  const optimized = { path: 'x', files: [], session: {}, changed: true }
+  return { name: 'int8-static', optimized, evidence: given, quality, ...changes }
+}
+
+const verdictOf = (gates: readonly string[], ...trials: [Trial, ...Trial[]]) => judgeJob(chooseModel(gates, trials))
+
 describe('the verdict', () => {
   test('passes when every gate holds and says what it is based on', () => {
-    const verdict = judgeJob(['speedup >= 1.5', 'top1 >= baseline - 0.02'], evidence(2, 'faster'), quality)
+    const verdict = verdictOf(['speedup >= 1.5', 'top1 >= baseline - 0.02'], trial(evidence(2, 'faster')))
     expect(verdict).toMatchObject({
       passed: true,
+      reason: 'int8-static is 2.00 times as fast as the original on this host.',
+      candidate: 'int8-static',
       significance: 'faster',
       speedup: { p50: 2 },
       size_ratio: 0.25,
@@ -56,23 +66,69 @@ describe('the verdict', () => {
   })
 
   test('fails with one gate, and shows which', () => {
-    const verdict = judgeJob(['top1 >= baseline - 0.005', 'size <= 1KB'], evidence(2, 'faster'), quality)
+    const verdict = verdictOf(['top1 >= baseline - 0.005', 'size <= 1KB'], trial(evidence(2, 'faster')))
     expect(verdict.passed).toBe(false)
     expect(verdict.gates.map((gate) => gate.passed)).toEqual([false, true])
-  })
-
-  test('is truthful about a model that became slower: no gate asked for speed, so it passes, and it is slower', () => {
-    expect(judgeJob([], evidence(0.5, 'slower'), quality)).toMatchObject({
-      passed: true,
-      significance: 'slower',
-      speedup: { p50: 0.5 },
-    })
-    expect(judgeJob(['p50 <= baseline'], evidence(0.5, 'slower'), quality).passed).toBe(false)
+    expect(verdict.reason).toMatch(/fails the gate top1 >= baseline - 0.005: .*The original stays/)
   })
 
   test('a gate on what was not measured fails', () => {
     const agreement = { ...quality, report: { ...report, task: 'agreement' as const, metrics: [] } }
-    expect(judgeJob(['top1 >= 0.5'], evidence(2, 'faster'), agreement).passed).toBe(false)
+    expect(verdictOf(['top1 >= 0.5'], trial(evidence(2, 'faster'), { quality: agreement })).passed).toBe(false)
+  })
+})
+
+describe('the original stays', () => {
+  test('against a slower model, whatever its size and although every gate holds', () => {
+    expect(verdictOf([], trial(evidence(0.5, 'slower')))).toMatchObject({
+      passed: false,
+      significance: 'slower',
+      reason: 'int8-static is 2.00 times slower than the original on this host. The original stays the result.',
+    })
+  })
+
+  test('against one that is neither faster nor smaller', () => {
+    const equal = evidence(1.02, 'same')
+    const large = { ...equal, optimized: { ...equal.optimized, size_bytes: 399 } }
+    expect(verdictOf([], trial(large)).passed).toBe(false)
+  })
+
+  test('and it is said when there was nothing to change', () => {
+    const optimized = { ...trial(evidence(1, 'same')).optimized, changed: false }
+    expect(verdictOf([], trial(evidence(1, 'same'), { optimized })).reason).toMatch(/found nothing to change/)
+  })
+})
+
+describe('the original gives way', () => {
+  test('to a smaller model of the same speed', () => {
+    const verdict = verdictOf([], trial(evidence(1.01, 'same')))
+    expect(verdict).toMatchObject({ passed: true, significance: 'same' })
+    expect(verdict.reason).toContain('has 25 % of its size')
+  })
+
+  test('to a slower model when only that one passes a gate on size', () => {
+    const verdict = verdictOf(['size <= 0.5 * baseline'], trial(evidence(0.8, 'slower')))
+    expect(verdict).toMatchObject({ passed: true, significance: 'slower' })
+    expect(verdict.reason).toMatch(/1.25 times slower .*it passes size <= 0.5 \* baseline, which the original does not/)
+  })
+})
+
+describe('of several models', () => {
+  const slower = trial(evidence(0.9, 'slower'), { name: 'slower' })
+  const fast = trial(evidence(1.5, 'faster'), { name: 'fast' })
+  const fastest = trial(evidence(3, 'faster'), { name: 'fastest' })
+  const wrong = { ...top1, optimized: 0.5, delta: -0.4 }
+  const broken = { ...fastest, quality: { ...quality, report: { ...report, metrics: [wrong] } } }
+
+  test('the fastest that passes wins', () => {
+    expect(verdictOf([], slower, fast, fastest)).toMatchObject({ passed: true, candidate: 'fastest' })
+    const verdict = verdictOf(['top1 >= baseline - 0.02'], slower, fast, broken)
+    expect(verdict).toMatchObject({ passed: true, candidate: 'fast' })
+  })
+
+  test('when none wins, the verdict is about the best that passes its gates', () => {
+    const verdict = verdictOf(['top1 >= baseline - 0.02'], broken, slower)
+    expect(verdict).toMatchObject({ passed: false, candidate: 'slower' })
   })
 })
 

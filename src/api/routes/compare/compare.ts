@@ -1,14 +1,15 @@
 import type { CandidateRow, JobDetail, JobRow, ModelRow, Storage } from '../../../storage/index.ts'
 import { found } from '../../context.ts'
+import { findMeasured } from '../../reports/evidence.ts'
 import type { Target } from '../jobs/prepare.ts'
 import type { Entry } from './schema.ts'
 
-/** The baseline and the chosen model of each job. */
+/** The baseline and the chosen model of each job; the best of the others where the original was chosen. */
 export async function compareJobs(storage: Storage, project: string, ids: readonly string[]) {
   const jobs = await Promise.all(ids.map(async (id) => found(await storage.jobs.find(project, id), `job ${id}`)))
   return toComparison(
     jobs.flatMap((job) =>
-      job.candidates.filter(({ role }) => role !== 'candidate').map((candidate) => toEntry(job, candidate)),
+      Object.values(findMeasured(job)).flatMap((row) => (row === undefined ? [] : [toEntry(job, row)])),
     ),
   )
 }
@@ -21,9 +22,10 @@ export async function compareModels(storage: Storage, project: string, ids: read
 
 async function measuredEntry({ jobs }: Storage, project: string, model: ModelRow): Promise<Entry> {
   const role = model.jobId === null ? 'baseline' : 'chosen'
+  const isModel = (row: CandidateRow) => row.modelId === model.id || (row.modelId === null && row.role === role)
   const jobId = model.jobId ?? (await newestJob(jobs, project, model.id))?.id
   const job = jobId === undefined ? undefined : await jobs.find(project, jobId)
-  const candidate = job?.candidates.find((row) => row.role === role)
+  const candidate = job?.candidates.find(isModel)
   if (job === undefined || candidate === undefined) return unmeasured(model)
   return { ...toEntry(job, candidate), model: model.id, name: model.name }
 }

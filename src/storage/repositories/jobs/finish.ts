@@ -7,7 +7,7 @@ import { insertCandidate } from './candidates.ts'
 import { appendEvent, changeState, closeAttempt, type LockedJob } from './change.ts'
 import { toJobRow } from './rows.ts'
 import { transitions, type JobAction } from './states.ts'
-import type { AttemptState, Fence, JobAttempts, JobResult, JobRow } from './types.ts'
+import type { AttemptState, CandidateRow, Fence, JobAttempts, JobModel, JobRequeue, JobResult, JobRow } from './types.ts'
 
 type Fenced = <T>(fence: Fence, work: (tx: Transaction, locked: LockedJob) => Promise<T>) => Promise<T | undefined>
 
@@ -29,35 +29,55 @@ export function createFinishes(fenced: Fenced): Pick<JobAttempts, 'succeed' | 'f
 async function publishResult(tx: Transaction, locked: LockedJob, result: JobResult): Promise<JobRow> {
   const { job } = locked
   const { project, id: jobId, modelId: parentId } = job
-  const model = result.resultModel && (await insertModel(tx, { ...result.resultModel, project, parentId, jobId }))
-  for (const candidate of result.candidates ?? []) await insertCandidate(tx, job, candidate)
+  const insert = (model: JobModel) => insertModel(tx, { ...model, project, parentId, jobId })
+  const published = result.resultModel && (await insert(result.resultModel))
+  const candidates: CandidateRow[] = []
+  for (const candidate of result.candidates ?? []) {
+    const model = candidate.model && (await insert(candidate.model))
+    candidates.push(
+      await insertCandidate(tx, job, model === undefined ? candidate : { ...candidate, modelId: model.id }),
+    )
+  }
+  const resultModelId = published?.id ?? resultOf(candidates)
   if (result.report !== undefined) await addReferences(tx, { kind: 'job', id: jobId, project }, [result.report])
   await appendEvent(tx, job, { type: 'job.verdict', data: result.verdict })
   await closeAttempt(tx, locked, { next: 'succeeded' })
   const data = {
     verdict: toJson(result.verdict),
-    resultModelId: model?.id ?? null,
+    resultModelId,
     ...(result.placement === undefined ? {} : { placement: toJson(result.placement) }),
   }
-  const event = { result: { model: model?.id ?? null } }
+  const event = { result: { model: resultModelId } }
   return toJobRow(await changeState(tx, locked, { state: nextState(locked, 'succeed'), data, event }))
+}
+
+/** The model of the chosen candidate, the baseline's where none was chosen. */
+function resultOf(candidates: readonly CandidateRow[]): string | null {
+  const chosen = candidates.find(({ role }) => role === 'chosen') ?? candidates.find(({ role }) => role === 'baseline')
+  return chosen?.modelId ?? null
 }
 
 /** Back to the queue, or failed when the attempts are used up. */
 export async function requeueAttempt(
   tx: Transaction,
   locked: LockedJob,
-  retry: { reason: string; notBefore: Date; error?: SerializedError; attemptState?: AttemptState },
+  retry: JobRequeue & { attemptState?: AttemptState },
 ): Promise<JobRow> {
-  const { reason, notBefore, attemptState } = retry
+  const { reason, notBefore, uncounted = false } = retry
   const { job } = locked
+  // Attempts that were stopped are told from failed ones by this state, and don't count.
+  const attemptState = uncounted ? 'canceled' : retry.attemptState
   if (job.state === 'canceling') return cancelAttempt(tx, locked)
-  if (job.attempt >= job.maxAttempts)
+  if (!uncounted && (await countAttempts(tx, job)) >= job.maxAttempts)
     return failAttempt(tx, locked, { error: retry.error ?? lostError(), reason, attemptState })
   await closeAttempt(tx, locked, { next: 'queued', reason, ...(attemptState && { state: attemptState }) })
   const data = { notBefore, hostId: null, stage: null }
   const event = { reason, not_before: notBefore }
   return toJobRow(await changeState(tx, locked, { state: nextState(locked, 'requeue'), data, event }))
+}
+
+async function countAttempts(tx: Transaction, { id: jobId }: LockedJob['job']): Promise<number> {
+  return tx.jobAttempt.count({ where: { jobId, state: { not: 'canceled' } } })
 }
 
 async function failAttempt(

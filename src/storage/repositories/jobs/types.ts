@@ -93,10 +93,15 @@ export interface JobStageRow {
 
 export type CandidateRole = 'baseline' | 'candidate' | 'chosen'
 
+/** A model that a job makes; `project`, `parentId` and `jobId` are the job's. */
+export type JobModel = Omit<NewModel, 'project' | 'parentId' | 'jobId'>
+
 export interface NewCandidate {
   readonly name: string
   readonly role: CandidateRole
   readonly modelId?: string | null
+  /** Published together with the row, which then names it. */
+  readonly model?: JobModel
   readonly options: object
   readonly measurement: object
   readonly quality: object
@@ -144,11 +149,19 @@ export interface Lease {
 export interface JobResult {
   readonly verdict: object
   readonly placement?: object
-  /** Published with the verdict or not at all; `project`, `parentId` and `jobId` are the job's. */
-  readonly resultModel?: Omit<NewModel, 'project' | 'parentId' | 'jobId'>
+  /** Published with the verdict or not at all. Without it the result is the model of the chosen candidate, or the baseline's. */
+  readonly resultModel?: JobModel
   readonly candidates?: readonly NewCandidate[]
   /** Kept alive by the job, for example `report.json`. */
   readonly report?: FileRef
+}
+
+export interface JobRequeue {
+  readonly reason: string
+  readonly notBefore: Date
+  readonly error?: SerializedError
+  /** The attempt was stopped for no fault of the job: it uses up none of its attempts. */
+  readonly uncounted?: boolean
 }
 
 export interface JobFilter {
@@ -210,10 +223,7 @@ export interface JobAttempts {
    * Closes the attempt; the job is queued again, failed (with `error`, else worker_lost) when its attempts are used up,
    * or canceled when that was asked for. The row says which.
    */
-  requeue(
-    fence: Fence,
-    retry: { reason: string; notBefore: Date; error?: SerializedError },
-  ): Promise<JobRow | undefined>
+  requeue(fence: Fence, retry: JobRequeue): Promise<JobRow | undefined>
   finishCanceled(fence: Fence, reason: string): Promise<JobRow | undefined>
 }
 

@@ -1,0 +1,123 @@
+import {
+  allPassed,
+  evaluateGates,
+  parseGates,
+  type Evidence,
+  type Gate,
+  type GateResult,
+  type PairMetric,
+  type QualityMetric,
+  type QualityReport,
+} from '../../engine/index.ts'
+import type { OptimizedModel } from './transform.ts'
+
+/** Inputs made up because the job has no dataset say little about quality; whoever reads the verdict must know. */
+export interface JudgedQuality {
+  readonly report: QualityReport
+  readonly generated: boolean
+}
+
+/** An optimized model, measured and judged against the original. */
+export interface Trial {
+  readonly name: string
+  readonly optimized: OptimizedModel
+  readonly evidence: Evidence
+  readonly quality: JudgedQuality
+}
+
+/** What a job settles on. */
+export interface Choice {
+  /** The trial that the verdict's numbers are about: the one that won, else the best that didn't. */
+  readonly subject: Trial
+  readonly gates: readonly GateResult[]
+  /** Whether the subject replaces the original. */
+  readonly won: boolean
+  /** One sentence a person can act on. */
+  readonly reason: string
+}
+
+/** At the same speed a model replaces the original only when its file is smaller by more than re-encoding explains. */
+const smallerRatio = 0.95
+
+/**
+ * The fastest model that passes the gates, the original among them. The original stays unless another is certainly
+ * faster, or is as fast and smaller, or passes gates that the original itself does not.
+ */
+export function chooseModel(gates: readonly string[], trials: readonly [Trial, ...Trial[]]): Choice {
+  const parsed = parseGates(gates)
+  const judged = trials.map((trial) => judgeTrial(parsed, trial))
+  const ranked = judged.toSorted((a, b) => rankOf(b) - rankOf(a) || speedOf(b) - speedOf(a))
+  const [best = judgeTrial(parsed, trials[0])] = ranked
+  const { trial, results, won } = best
+  return { subject: trial, gates: results, won, reason: describe(best) }
+}
+
+interface Judged {
+  readonly trial: Trial
+  readonly results: readonly GateResult[]
+  readonly passed: boolean
+  readonly won: boolean
+  /** A gate that the original itself fails. */
+  readonly missed: GateResult | undefined
+}
+
+function judgeTrial(gates: readonly Gate[], trial: Trial): Judged {
+  const { evidence, quality } = trial
+  const results = evaluateGates(gates, evidence, quality.report)
+  const passed = allPassed(results)
+  const missed = evaluateGates(gates, unchanged(evidence), ideal(quality.report)).find((result) => !result.passed)
+  return { trial, results, passed, won: passed && (isBetter(trial) || missed !== undefined), missed }
+}
+
+function isBetter({ evidence }: Trial): boolean {
+  if (evidence.significance !== 'same') return evidence.significance === 'faster'
+  return sizeRatio(evidence) <= smallerRatio
+}
+
+const rankOf = ({ won, passed }: Judged) => Number(won) * 2 + Number(passed)
+const speedOf = ({ trial }: Judged) => trial.evidence.speedup.p50
+
+/** Optimized / original size. */
+export function sizeRatio({ optimized, baseline }: Evidence): number {
+  return optimized.size_bytes / baseline.size_bytes
+}
+
+/** What the original measures against itself. */
+function unchanged(evidence: Evidence): Evidence {
+  return { ...evidence, optimized: evidence.baseline, speedup: { p50: 1, ci95: [1, 1] }, significance: 'same' }
+}
+
+const perfect: Readonly<Record<PairMetric, number>> = { agreement: 1, cosine: 1, max_abs: 0, sqnr: 200, kl: 0 }
+
+function ideal(report: QualityReport): QualityReport {
+  return { ...report, metrics: report.metrics.map(idealMetric) }
+}
+
+function idealMetric(row: QualityMetric): QualityMetric {
+  if (row.baseline !== null) return { ...row, optimized: row.baseline, delta: 0 }
+  return { ...row, optimized: perfect[row.metric as PairMetric] }
+}
+
+function describe(judged: Judged): string {
+  const { trial, results, won, passed, missed } = judged
+  const failed = results.find((result) => !result.passed)
+  if (!trial.optimized.changed) return `${trial.name} found nothing to change in this model. ${stays}`
+  if (!passed) return `${trial.name} fails the gate ${failed?.expr}: ${failed?.detail}. ${stays}`
+  const speed = `${trial.name} is ${describeSpeed(trial.evidence)}`
+  if (!won) return `${speed}. ${stays}`
+  const isGain = trial.evidence.significance === 'faster'
+  if (missed !== undefined && !isGain) return `${speed}; it passes ${missed.expr}, which the original does not.`
+  return isGain ? `${speed}.` : `${speed}, and has ${percent(sizeRatio(trial.evidence))} of its size.`
+}
+
+const stays = 'The original stays the result.'
+
+function describeSpeed({ significance, speedup }: Evidence): string {
+  if (significance === 'faster') return `${speedup.p50.toFixed(2)} times as fast as the original on this host`
+  if (significance === 'slower') return `${(1 / speedup.p50).toFixed(2)} times slower than the original on this host`
+  return 'not measurably faster or slower than the original on this host'
+}
+
+function percent(ratio: number): string {
+  return `${(ratio * 100).toFixed(0)} %`
+}
