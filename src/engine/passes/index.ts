@@ -3,6 +3,7 @@ import type { PassName } from './options/index.ts'
 import type { Pass } from './pass.ts'
 import { quantizeDynamicPass } from './quantize-dynamic.ts'
 import { quantizeStaticPass } from './quantize-static.ts'
+import { quantizeWeightsPass } from './quantize-weights.ts'
 import { simplifyPass } from './simplify.ts'
 import { tunePass } from './tune.ts'
 
@@ -12,6 +13,7 @@ export const passes = {
   fp16: fp16Pass,
   'quantize.dynamic': quantizeDynamicPass,
   'quantize.static': quantizeStaticPass,
+  'quantize.weights': quantizeWeightsPass,
   tune: tunePass,
 } as const satisfies { [N in PassName]: Pass<N> }
 

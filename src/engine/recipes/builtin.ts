@@ -36,6 +36,25 @@ export const builtinRecipes = {
       { pass: 'quantize.static', options: {} },
     ],
   },
+  w8: {
+    version: 1,
+    name: 'w8',
+    description: '8-bit weights in blocks, computed as this host does it fastest: a quarter of the size, almost exact.',
+    steps: [
+      { pass: 'simplify', options: {} },
+      { pass: 'quantize.weights', options: { bits: 8 } },
+    ],
+  },
+  w4: {
+    version: 1,
+    name: 'w4',
+    description:
+      '4-bit weights in blocks: about a sixth of the size. For transformers that answer one request at a time.',
+    steps: [
+      { pass: 'simplify', options: {} },
+      { pass: 'quantize.weights', options: {} },
+    ],
+  },
 } as const satisfies Record<string, Recipe>
 
 export type BuiltinRecipeName = keyof typeof builtinRecipes

@@ -2,6 +2,7 @@ import type { TSchema } from 'typebox'
 import { fp16Options } from './fp16.ts'
 import { quantizeDynamicOptions } from './quantize-dynamic.ts'
 import { quantizeStaticOptions } from './quantize-static.ts'
+import { quantizeWeightsOptions } from './quantize-weights.ts'
 import { simplifyOptions } from './simplify.ts'
 import { tuneOptions } from './tune.ts'
 
@@ -25,6 +26,11 @@ export const passSchemas = {
     title: 'int8 with ranges from a calibration dataset',
     options: quantizeStaticOptions,
     needs: { calibration: true },
+  },
+  'quantize.weights': {
+    title: 'Weights of 2, 4 or 8 bits in blocks, activations in float',
+    options: quantizeWeightsOptions,
+    needs: {},
   },
   tune: { title: 'Session options measured on this host', options: tuneOptions, needs: {} },
 } as const satisfies Record<string, PassSchema>

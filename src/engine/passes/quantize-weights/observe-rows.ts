@@ -1,0 +1,50 @@
+import { HastenError, messageOf } from '../../../errors.ts'
+import { cloneModel } from '../../ir/clone.ts'
+import type { Model } from '../../ir/model.ts'
+import { elementCount, viewOf } from '../../ir/tensor.ts'
+import type { PassContext } from '../pass.ts'
+import { plainSession, withSession } from '../run-model.ts'
+import { sampleFeeds } from '../sample-feeds.ts'
+
+/**
+ * How many rows (the product of all dims but the last) values of the main graph have when the model runs on a sample.
+ * Empty for a model that does not run on the samples there are.
+ */
+export async function observeRows(
+  original: Model,
+  names: ReadonlySet<string>,
+  context: PassContext,
+): Promise<ReadonlyMap<string, number>> {
+  const model = cloneModel(original)
+  const { graph } = model
+  const shapes = new Map<string, string>()
+  for (const value of [...graph.inputs, ...[...graph.nodes].flatMap((node) => node.outputs)]) {
+    if (!names.has(value.name)) continue
+    const [shape] = graph.addNode({ opType: 'Shape', inputs: [value] }).outputs
+    if (shape === undefined) continue
+    graph.addOutput(shape)
+    shapes.set(value.name, shape.name)
+  }
+  try {
+    return await runOnce(model, shapes, context)
+  } catch (error) {
+    if (context.signal.aborted || !(error instanceof HastenError)) throw error
+    context.log(`the rows of its products are not known, one is assumed: ${messageOf(error)}`)
+    return new Map()
+  }
+}
+
+function runOnce(model: Model, shapes: ReadonlyMap<string, string>, context: PassContext) {
+  return withSession(context, model, plainSession, async (session) => {
+    const [feeds] = await sampleFeeds(session.inputs, context)
+    if (feeds === undefined || shapes.size === 0) return new Map<string, number>()
+    const results = await session.run(feeds, { outputs: [...shapes.values()], signal: context.signal })
+    return new Map(
+      [...shapes].flatMap(([name, output]) => {
+        const shape = results[output]
+        if (shape === undefined) return []
+        return [[name, elementCount(Array.from(viewOf(shape, 'int64'), Number).slice(0, -1))] as const]
+      }),
+    )
+  })
+}
