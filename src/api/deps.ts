@@ -10,6 +10,8 @@ interface ApiLimits {
   readonly bodyBytes?: number
   /** Requests a minute for one key or address; 0 for no limit. Default 0. */
   readonly requestsPerMinute?: number
+  /** Attempts of a job whose worker is lost or whose process crashes. Default 3. */
+  readonly jobAttempts?: number
   /** Event loop delay above which requests are turned away; 0 for no limit. Default 2000. */
   readonly maxEventLoopDelayMs?: number
 }

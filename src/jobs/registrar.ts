@@ -92,10 +92,11 @@ async function closeAttempt(deps: RegistrarDeps, { job, fence }: ClaimedJob, out
 
 async function requeue(deps: RegistrarDeps, claimed: ClaimedJob, reason: string, error: SerializedError) {
   const { job, fence } = claimed
-  // A worker that stops says nothing against the job: another may take it at once.
-  const delayMs = reason === 'shutdown' ? 0 : backoffDelay(deps.retry, fence.attempt)
+  // A worker that stops says nothing against the job: another may take it at once, with as many attempts left.
+  const uncounted = reason === 'shutdown'
+  const delayMs = uncounted ? 0 : backoffDelay(deps.retry, fence.attempt)
   const notBefore = new Date(Date.now() + delayMs)
-  const row = await deps.storage.jobs.requeue(fence, { reason, notBefore, error })
+  const row = await deps.storage.jobs.requeue(fence, { reason, notBefore, error, uncounted })
   if (row?.state !== 'queued') return
   await deps.client
     .enqueue(job.id, job.queue, { attempt: fence.attempt, delayMs: delayMs + clockSlackMs })

@@ -31,7 +31,11 @@ export async function startApi(config: Config, logger: Logger): Promise<RunningR
     queue,
     inspect: openInspect(config, connectionString),
     auth: config.auth,
-    limits: { uploadBytes: config.maxUploadBytes, requestsPerMinute: config.rateLimit },
+    limits: {
+      uploadBytes: config.maxUploadBytes,
+      requestsPerMinute: config.rateLimit,
+      jobAttempts: config.jobAttempts,
+    },
     logger,
     metrics,
     version: readVersion(),

@@ -58,7 +58,7 @@ export function useApi(change: (connectionString: string) => Partial<ApiDeps> = 
       queue,
       inspect: createPlainInspect(storage),
       auth: 'keys',
-      limits: { uploadBytes: 4 * 2 ** 20, maxEventLoopDelayMs: 0 },
+      limits: { uploadBytes: 4 * 2 ** 20, maxEventLoopDelayMs: 0, jobAttempts: 5 },
       logger: createLogger({ level: 'silent', role: 'test' }),
       metrics: createMetrics(),
       version: '0.0.0-test',

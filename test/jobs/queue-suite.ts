@@ -255,12 +255,13 @@ export function queueSuite(open: () => Promise<Pick<BackendUrls, 'redisUrl'>>): 
       expect(await jobs.untilOver(id)).toMatchObject({ state: 'succeeded', attempt: 1 })
     })
 
-    test('that is closed gives its jobs back', async () => {
+    test('that is closed gives its jobs back, with as many attempts left', async () => {
       const worker = await jobs.startWorker()
-      const id = await jobs.submit(holding)
+      const id = await jobs.submit(holding, { maxAttempts: 1 })
       await jobs.until(id, ({ stage }) => stage === 'measure')
       await worker.close()
       expect(await jobs.find(id)).toMatchObject({ state: 'queued', attempt: 1 })
+      expect(await attemptsOf(id)).toEqual([{ state: 'canceled', reason: 'shutdown' }])
       await jobs.startWorker()
       expect(await jobs.untilOver(id)).toMatchObject({ state: 'succeeded', attempt: 2 })
     })

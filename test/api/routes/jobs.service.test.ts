@@ -50,7 +50,7 @@ describe('POST /v1/jobs', () => {
     const lasts = new Date(answer.body.deadline_at).getTime() - new Date(answer.body.created_at).getTime()
     expect(Math.abs(lasts - 1_800_000)).toBeLessThan(5_000)
     expect(api.announced).toContain(answer.body.id)
-    expect(await api.storage.jobs.find('default', answer.body.id)).toMatchObject({ state: 'queued' })
+    expect(await api.storage.jobs.find('default', answer.body.id)).toMatchObject({ state: 'queued', maxAttempts: 5 })
   })
 
   it('takes a recipe by name, by id, or inline', async () => {

@@ -127,6 +127,23 @@ describe('retries', () => {
     expect(await statesOf(id)).toEqual(['queued', 'running', 'queued', 'running', 'failed'])
   })
 
+  test('an attempt that was stopped on purpose uses up none', async () => {
+    const { id } = await createJob(context.storage, { maxAttempts: 1 })
+    for (const n of [1, 2]) {
+      const { fence } = await claim(id)
+      await jobs().startStage(fence, 'measure')
+      const stopped = await jobs().requeue(fence, { reason: 'shutdown', notBefore: past(), uncounted: true })
+      expect(stopped).toMatchObject({ state: 'queued', attempt: n })
+    }
+    const { fence } = await claim(id)
+    expect(await jobs().requeue(fence, { reason: 'child_crashed', notBefore: past() })).toMatchObject({
+      state: 'failed',
+    })
+    const { attempts, stages } = await detail(id)
+    expect(attempts.map(({ state }) => state)).toEqual(['canceled', 'canceled', 'failed'])
+    expect(stages.map(({ state }) => state)).toEqual(['canceled', 'canceled'])
+  })
+
   test('retry makes a new job of a finished one only, with the time it was given', async () => {
     const { id } = await reach.failed()
     const retried = (await jobs().retry('p1', id))!

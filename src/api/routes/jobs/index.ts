@@ -66,11 +66,12 @@ const retry = describeRoute({
 })
 
 export const jobRoutes: ApiRoutes = async (app, context) => {
-  const { storage } = context
+  const { storage, limits } = context
   app.post('/jobs', create, async (request, reply) => {
     const project = projectOf(request)
     const body = await createOnce(request, reply, storage.idempotency, request.body, async () => {
-      const row = await storage.jobs.create(await prepareJob(storage, project, request.body, new Date()))
+      const job = await prepareJob(storage, project, request.body, new Date())
+      const row = await storage.jobs.create({ ...job, maxAttempts: limits.jobAttempts })
       return announce(context, request, row)
     })
     return answerWhenDone(context, request, reply, body)

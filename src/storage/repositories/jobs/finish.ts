@@ -7,7 +7,16 @@ import { insertCandidate } from './candidates.ts'
 import { appendEvent, changeState, closeAttempt, type LockedJob } from './change.ts'
 import { toJobRow } from './rows.ts'
 import { transitions, type JobAction } from './states.ts'
-import type { AttemptState, CandidateRow, Fence, JobAttempts, JobModel, JobRequeue, JobResult, JobRow } from './types.ts'
+import type {
+  AttemptState,
+  CandidateRow,
+  Fence,
+  JobAttempts,
+  JobModel,
+  JobRequeue,
+  JobResult,
+  JobRow,
+} from './types.ts'
 
 type Fenced = <T>(fence: Fence, work: (tx: Transaction, locked: LockedJob) => Promise<T>) => Promise<T | undefined>
 

@@ -21,7 +21,7 @@ export interface NewJob {
   /** Id of a webhook that hears of this job whatever events it subscribed to. */
   readonly webhook?: string | null
   readonly deadlineAt?: Date | null
-  readonly maxAttempts?: number
+  readonly maxAttempts?: number | undefined
 }
 
 export interface JobProgress {
