@@ -20,7 +20,7 @@ const maxRounds = 8
 export const simplifyPass = definePass({
   name: 'simplify',
   stage: 'simplify',
-  version: 1,
+  version: 2,
   async run(model, options, context) {
     const rules = losslessRules.filter((rule) => !options.skip.includes(rule.name))
     const replay = (journalOptions: JournalOptions) => rewriteCopy(model, rules, options, context, journalOptions)

@@ -21,7 +21,8 @@ export function applyRules(model: Model, rules: readonly Rule[], journal: Journa
   )
   let total = 0
   for (let round = 0; round < maxRounds; round += 1) {
-    const state: DriverState = { byRoot, scope: { types: inferTypes(model) }, journal }
+    const scope = { types: inferTypes(model), opset: model.opsetImports.get('') ?? 1 }
+    const state: DriverState = { model, byRoot, scope, journal }
     const changes = [...graphsWithin(model.graph)].reduce((count, graph) => count + visitGraph(graph, state), 0)
     if (changes === 0) break
     total += changes
@@ -30,6 +31,7 @@ export function applyRules(model: Model, rules: readonly Rule[], journal: Journa
 }
 
 interface DriverState {
+  readonly model: Model
   readonly byRoot: ReadonlyMap<string, readonly { rule: Rule; pattern: Rule['variants'][number] }[]>
   readonly scope: RuleScope
   readonly journal: Journal
@@ -49,7 +51,7 @@ function visitNode(graph: Graph, node: Node, state: DriverState): boolean {
   return false
 }
 
-function applyRule(graph: Graph, rule: Rule, match: Match, { scope, journal }: DriverState): boolean {
+function applyRule(graph: Graph, rule: Rule, match: Match, { model, scope, journal }: DriverState): boolean {
   const [output] = match.root.outputs
   // A root whose result nothing reads would be rewritten for nothing, and again in every round.
   if (output === undefined || (output.uses.size === 0 && !output.isGraphOutput)) return false
@@ -57,7 +59,7 @@ function applyRule(graph: Graph, rule: Rule, match: Match, { scope, journal }: D
   const verdict = rule.when(match, scope)
   if (typeof verdict === 'string') journal.refuse(rewrite, verdict)
   if (verdict !== true || !journal.admit(rewrite)) return false
-  const replacement = rule.replace(buildBefore(match.root, graph), match)
+  const replacement = rule.replace(buildBefore(match.root, graph, model), match, scope)
   graph.replaceAllUses(output, replacement)
   removeDead(match.root)
   return true

@@ -3,9 +3,9 @@ import { dtypeOfNumber } from '../../ir/dtype.ts'
 import type { Value } from '../../ir/graph.ts'
 import type { Tensor } from '../../ir/tensor.ts'
 import { constantValue } from '../../ops/index.ts'
-import { numbersOf, scalarOf } from '../constants.ts'
+import { scalarOf } from '../constants.ts'
 import { any, constant, op, opWhere, type Match, type OpPattern } from '../pattern.ts'
-import { defineRule, type Rule, type RuleScope } from '../rule.ts'
+import { canBypass, defineRule, type Rule, type RuleScope } from '../rule.ts'
 
 const x = any('x')
 
@@ -16,16 +16,12 @@ function bypass(name: string, title: string, match: OpPattern | OpPattern[], whe
     title,
     exact: true,
     match,
-    when: (found, scope) => (canBypass(found) ? (when?.(found, scope) ?? true) : 'it gives a graph output its name'),
+    when: (found, scope) => {
+      const bypassed = canBypass(found)
+      return bypassed === true ? (when?.(found, scope) ?? true) : bypassed
+    },
     replace: (_build, { values }) => values['x'] as Value,
   })
-}
-
-/** A graph output needs a node of its own graph that gives it, and no second output may want the same value. */
-function canBypass({ root, values }: Match): boolean {
-  if (root.outputs[0]?.isGraphOutput !== true) return true
-  const source = values['x'] as Value
-  return source.producer?.graph === root.graph && source.producer !== undefined && !source.isGraphOutput
 }
 
 function castsToSame({ root, values }: Match, { types }: RuleScope): boolean | string {
@@ -40,13 +36,6 @@ function isInferenceDropout({ root }: Match): true | string {
   if (training === undefined) return true
   const flag = constantValue(training)
   return flag !== undefined && scalarOf(flag) === 0 ? true : 'it may be in training mode'
-}
-
-function keepsShape({ root, values }: Match, { types }: RuleScope): boolean {
-  const dims = types.of(values['x'])?.dims
-  const shape = constantValue(root.inputs[1])
-  const target = (shape && numbersOf(shape)) ?? []
-  return dims?.length === target.length && dims.every((dim, index) => typeof dim === 'number' && dim === target[index])
 }
 
 function neutral(value: number) {
@@ -78,15 +67,6 @@ const mergeTransposes = defineRule({
   },
 })
 
-/** A shape without 0 does not look at the dims of its input, so an earlier Reshape can't matter. */
-const mergeReshapes = defineRule({
-  name: 'merge-reshapes',
-  title: 'of two Reshapes in a row the last counts',
-  exact: true,
-  match: opWhere('Reshape', [opWhere('Reshape', [x]), constant((shape) => !numbersOf(shape)?.includes(0), 's')]),
-  replace: (build, { values }) => build.op('Reshape', [values['x'], values['s']]),
-})
-
 /** Operators that pass their input on. */
 export const identityRules: readonly Rule[] = [
   bypass('remove-identity', 'Identity removed', op('Identity', x)),
@@ -97,7 +77,6 @@ export const identityRules: readonly Rule[] = [
     'Transpose that keeps the order removed',
     opWhere('Transpose', [x], (node) => permOf(node)?.every((axis, index) => axis === index) ?? false),
   ),
-  bypass('remove-reshape', 'Reshape to the shape it has removed', opWhere('Reshape', [x, constant()]), keepsShape),
   bypass(
     'remove-single',
     'operator over a list of one removed',
@@ -116,5 +95,4 @@ export const identityRules: readonly Rule[] = [
     keepsRank,
   ),
   mergeTransposes,
-  mergeReshapes,
 ]

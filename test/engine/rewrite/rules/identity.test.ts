@@ -151,20 +151,3 @@ test('Transposes in a row are composed, and vanish when they undo each other', a
   ]
   expect((await rewrite(between(undone), feeds)).graph).toBe('_ = Abs(x); y = Neg(_)')
 })
-
-test('of two Reshapes the last counts, unless it copies a dim of the first', async () => {
-  const nodes: NodeSpec[] = [
-    ['Reshape', ['m', 's'], ['t']],
-    ['Reshape', ['t', 'u'], ['n']],
-  ]
-  const merged = await rewrite(
-    between(nodes, { s: int64s([1], [24]), u: int64s([2], [-1, 4]) }, { outputs: { y: ['float32', [6, 4]] } }),
-    feeds,
-  )
-  expect(merged.graph).toBe('_ = Abs(x); _ = Reshape(_, _); y = Neg(_)')
-  const copied = await rewrite(
-    between(nodes, { s: int64s([2], [4, 6]), u: int64s([2], [0, -1]) }, { outputs: { y: ['float32', [4, 6]] } }),
-    feeds,
-  )
-  expect(copied.graph).toBe('_ = Abs(x); _ = Reshape(_, _); _ = Reshape(_, _); y = Neg(_)')
-})
