@@ -9,6 +9,7 @@ import {
   ints,
   many,
   string,
+  strings,
   type OpTable,
 } from '../definition.ts'
 import { dequantizeType, quantizeType } from '../rules/creation.ts'
@@ -23,6 +24,7 @@ import {
   matMulType,
   packedMatMulType,
 } from '../rules/linear.ts'
+import { recurrentType } from '../rules/recurrent.ts'
 import { layerNormType } from '../rules/reduction.ts'
 import { convType } from '../rules/windows.ts'
 import { convAttributes } from './linear.ts'
@@ -134,9 +136,23 @@ function quantizedUnary(attributes = {}) {
   return defineOp(1, [4, 5], 1, { attributes, types: sameAsInput })
 }
 
+const dynamicLstm = defineOp(1, 12, [0, 3], {
+  attributes: {
+    activation_alpha: floats,
+    activation_beta: floats,
+    activations: strings,
+    clip: anyFloat,
+    direction: string('forward'),
+    hidden_size: anyInt,
+    input_forget: int(0),
+  },
+  types: recurrentType,
+})
+
 /** Operators on quantized values, with scale and zero point beside each. */
 const quantized = {
   DequantizeLinear: defineOp(1, [2, 3], 1, { attributes: { axis: int(1) }, types: dequantizeType, foldable: false }),
+  DynamicQuantizeLSTM: dynamicLstm,
   GatherBlockQuantized: defineOp(1, [3, 4], 1, {
     attributes: { bits: int(4), block_size: int(128), gather_axis: int(0), quantize_axis: int(1) },
   }),

@@ -1,12 +1,10 @@
-import { getInt } from '../../ir/attribute.ts'
 import type { Node, Value } from '../../ir/graph.ts'
-import type { Model } from '../../ir/model.ts'
 import { elementCount, type Tensor } from '../../ir/tensor.ts'
-import { constantValue, inferTypes, type InferredTypes } from '../../ops/index.ts'
-import { floatsOf } from '../compare-tensors.ts'
+import { inferTypes, type InferredTypes } from '../../ops/index.ts'
 import type { Note, PassOptions } from '../pass.ts'
 import { isExcluded, readLinear } from '../quantize/linear-nodes.ts'
-import { graphsWithin } from '../../ir/model.ts'
+import { readsTable, readTable } from '../quantize/table-nodes.ts'
+import { graphsWithin, type Model } from '../../ir/model.ts'
 
 type Options = PassOptions<'quantize.weights'>
 
@@ -51,9 +49,9 @@ export function findTargets(model: Model, options: Options): Found {
 }
 
 function readTarget(node: Node, options: Options, types: InferredTypes): WeightTarget | string | undefined {
-  if (node.opType === 'Gather' && constantValue(node.inputs[0])?.dims.length !== 2) return undefined
+  if (node.opType === 'Gather' && !readsTable(node)) return undefined
   if (isExcluded(node, options.exclude)) return 'excluded by the options'
-  const target = node.opType === 'Gather' ? readTable(node, options) : readProduct(node, types)
+  const target = node.opType === 'Gather' ? readRows(node, options) : readProduct(node, types)
   if (typeof target === 'string') return target
   const elements = elementCount(target.source.dims)
   if (elements < options.minElements) return `its weight has ${elements} elements, fewer than ${options.minElements}`
@@ -86,17 +84,10 @@ function floatOfAlpha(node: Node): number {
   return alpha?.kind === 'float' ? alpha.value : 1
 }
 
-function readTable(node: Node, { bits }: Options): WeightTarget | string {
-  const [table, indices] = node.inputs
-  const source = constantValue(table)
-  const [rows = 0, depth = 0] = source?.dims ?? []
-  if (table === undefined || indices === undefined || source === undefined) return 'its table is not constant'
-  if (getInt(node, 'axis', 0) !== 0) return 'it does not gather rows'
-  const values = source.dtype === 'float32' ? floatsOf(source) : undefined
-  if (!(values instanceof Float32Array)) return `its table is ${source.dtype}`
-  if (!values.every(Number.isFinite)) return 'its table is not finite'
-  if ([...table.uses].some((use) => use.node.opType !== 'Gather'))
-    return 'its table is also read as a whole, so the float one would have to stay'
+function readRows(node: Node, { bits }: Options): WeightTarget | string {
+  const table = readTable(node)
+  if (typeof table === 'string') return table
+  const { indices, source, values, rows, depth } = table
   if (depth % (8 / bits) !== 0) return `its rows of ${depth} do not fill whole bytes with ${bits} bits each`
   return {
     node,
