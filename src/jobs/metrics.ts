@@ -9,7 +9,7 @@ export interface JobMetrics {
   readonly waitSeconds: Histogram
   readonly slots: Gauge
   readonly slotsBusy: Gauge
-  /** Jobs that wait, by queue; kept by whoever reconciles. */
+  /** Jobs that wait, by queue, in all of the installation: the same in every process. */
   readonly queueDepth: Gauge<'queue'>
   /** What the reconciler put right, by kind. */
   readonly reconciled: Counter<'action'>

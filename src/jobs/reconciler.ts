@@ -6,7 +6,7 @@ import type { JobMetrics } from './metrics.ts'
 import { startLoop, type Loop } from './loop.ts'
 
 export interface ReconcilerDeps {
-  readonly storage: Pick<Storage, 'jobs' | 'hosts'>
+  readonly storage: Pick<Storage, 'jobs' | 'hosts' | 'exclusively'>
   readonly client: Pick<QueueClient, 'enqueue'>
   readonly metrics: JobMetrics
   readonly logger: Logger
@@ -16,12 +16,21 @@ export interface ReconcilerDeps {
   readonly deviceWaitMs?: number
 }
 
+/** How often roles look. */
+export const reconcileEveryMs = 5_000
+
 /** Queued again per queue and round; the jobs behind them are looked at when these have gone. */
 const batchSize = 100
 
-/** Puts right what crashes left behind, every `intervalMs`. Any number may run: each step is atomic or may be repeated. */
+/**
+ * Puts right what crashes left behind, every `intervalMs`. Any number may run, and one at a time works; should two, no
+ * harm is done: each step is atomic or may be repeated.
+ */
 export function startReconciler(deps: ReconcilerDeps, intervalMs: number): Loop {
-  return startLoop('reconciler', intervalMs, deps.logger, async () => reconcile(deps))
+  return startLoop('reconciler', intervalMs, deps.logger, async () => {
+    await showDepth(deps)
+    await deps.storage.exclusively('reconciler', async () => reconcile(deps))
+  })
 }
 
 /**
@@ -34,7 +43,6 @@ export async function reconcile(deps: ReconcilerDeps): Promise<void> {
   count(deps, 'expired', await jobs.expireQueued(now))
   count(deps, 'reaped', await jobs.reapExpired(now))
   const queued = await jobs.listQueued()
-  showDepth(deps, queued)
   const unserved = await failUnserved(deps, queued, now)
   await enqueueLost(
     deps,
@@ -49,9 +57,11 @@ function count({ metrics, logger }: ReconcilerDeps, action: string, rows: readon
   logger.warn({ action, jobs: rows.map((row) => row.id) }, 'jobs reconciled')
 }
 
-function showDepth({ metrics }: ReconcilerDeps, queued: readonly JobRow[]): void {
+// In every process: a gauge that only the one at work sets would grow stale in the others.
+async function showDepth({ storage, metrics }: ReconcilerDeps): Promise<void> {
+  const stats = await storage.jobs.queueStats()
   metrics.queueDepth.reset()
-  for (const { queue } of queued) metrics.queueDepth.inc({ queue })
+  for (const { queue, depth } of stats) metrics.queueDepth.set({ queue }, depth)
 }
 
 /** Adding a message that is there does nothing, so there is no need to ask the queue first. */

@@ -2,7 +2,7 @@ import type { Config } from '../config.ts'
 import { buildApi } from '../api/app.ts'
 import { createQueueClient } from '../jobs/client.ts'
 import { createJobMetrics } from '../jobs/metrics.ts'
-import { startReconciler } from '../jobs/reconciler.ts'
+import { reconcileEveryMs, startReconciler } from '../jobs/reconciler.ts'
 import { startUpkeep } from '../jobs/upkeep.ts'
 import { startDeliveries } from '../jobs/webhooks/deliver.ts'
 import { openStorage } from '../storage/index.ts'
@@ -12,8 +12,6 @@ import { openInspect } from './inspect.ts'
 import { closeAll, type RunningRole } from './lifecycle.ts'
 
 import { readVersion } from './version.ts'
-
-const reconcileEveryMs = 5_000
 
 /**
  * The control plane: answers /v1, and looks after what belongs to nobody else (lost jobs, webhooks, garbage). Never

@@ -7,8 +7,10 @@ import { findTaskset, takeInventory } from '../jobs/hosts/inventory.ts'
 import type { HostInventory } from '../jobs/hosts/types.ts'
 import { createJobMetrics } from '../jobs/metrics.ts'
 import type { JobChildSettings } from '../jobs/optimize/settings.ts'
+import { openQueueClient } from '../jobs/client.ts'
 import { createQueueBackend } from '../jobs/queue-backend.ts'
 import { deviceClasses, type DeviceClass } from '../jobs/queues.ts'
+import { reconcileEveryMs, startReconciler } from '../jobs/reconciler.ts'
 import { startWorker } from '../jobs/worker.ts'
 import { openStorage } from '../storage/index.ts'
 import { createMetrics, type Logger } from '../telemetry.ts'
@@ -25,10 +27,13 @@ export async function startWorkerRole(config: Config, logger: Logger): Promise<R
   const storage = await openStorage({ connectionString, logger })
   const inventory = await readInventory(config)
   const metrics = createMetrics()
+  const jobMetrics = createJobMetrics(metrics)
   const { redisUrl, queuePrefix: prefix } = config
+  const backend = createQueueBackend({ redisUrl, connectionString, prefix, logger })
+  const queue = openQueueClient(backend, 5_000)
   const worker = await startWorker({
     storage,
-    backend: createQueueBackend({ redisUrl, connectionString, prefix, logger }),
+    backend,
     hostId: await readHostId(dataPaths(config.dataDir).hostId),
     hostName: config.workerName ?? hostname(),
     labels: config.workerLabels,
@@ -36,9 +41,11 @@ export async function startWorkerRole(config: Config, logger: Logger): Promise<R
     devices: chooseDevices(config, inventory),
     slots: config.workerSlots,
     attempt: await attemptSettings(config, connectionString, inventory),
-    metrics: createJobMetrics(metrics),
+    metrics: jobMetrics,
     logger,
   })
+  // Also where no API runs, the jobs of a worker that died are taken back.
+  const reconciler = startReconciler({ storage, client: queue, metrics: jobMetrics, logger }, reconcileEveryMs)
   let stopping = false
   const unready = () => (stopping ? 'stopping' : undefined)
   const probes =
@@ -48,7 +55,9 @@ export async function startWorkerRole(config: Config, logger: Logger): Promise<R
   const close = async () => {
     stopping = true
     await closeAll([
+      async () => reconciler.stop(),
       async () => worker.close(),
+      async () => queue.close(),
       async () => storage.close(),
       async () => probes?.close(),
       async () => database.close(),

@@ -1,6 +1,7 @@
 import { createArtifacts } from './artifacts/postgres.ts'
 import { openDatabase, openPool } from './database.ts'
 import { guardMethods } from './errors.ts'
+import { createExclusively } from './exclusive.ts'
 import { createListener } from './listener.ts'
 import { createDatasets } from './repositories/datasets.ts'
 import { createDeployments } from './repositories/deployments/index.ts'
@@ -55,6 +56,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     stageCache: guardMethods(createStageCache(database)),
     artifacts: createArtifacts(artifactPool),
     listen: listener.listen,
+    exclusively: createExclusively(connectionString, logger),
     ...direct,
   }
   try {

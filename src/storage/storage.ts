@@ -1,5 +1,6 @@
 import type { Logger } from '../telemetry.ts'
 import type { ArtifactStore } from './artifacts/port.ts'
+import type { Exclusively } from './exclusive.ts'
 import type { Datasets } from './repositories/datasets.ts'
 import type { Deployments } from './repositories/deployments/types.ts'
 import type { Events } from './repositories/events.ts'
@@ -39,6 +40,7 @@ export interface Storage {
   /** Resolves once listening. All channels share one connection, which comes back by itself. */
   readonly listen: (channel: string, handler: NotifyHandler) => Promise<() => void>
   notify(channel: string, payload: string): Promise<void>
+  readonly exclusively: Exclusively
   /** One round trip to the database, for readiness. */
   ping(): Promise<void>
   close(): Promise<void>

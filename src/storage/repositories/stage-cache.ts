@@ -46,14 +46,15 @@ export function createStageCache({ prisma, transaction }: Database): StageCache 
     async prune(unusedForMs) {
       const where = { usedAt: { lt: new Date(Date.now() - unusedForMs) } }
       const old = await prisma.stageCache.findMany({ where, select: { project: true, key: true } })
-      const removals = old.map(({ project, key }) =>
-        transaction(async (tx) => {
+      let removed = 0
+      for (const { project, key } of old) {
+        removed += await transaction(async (tx) => {
           const { count } = await tx.stageCache.deleteMany({ where: { project, key, ...where } })
           if (count === 1) await dropReferences(tx, 'stage', ownerId(project, key))
           return count
-        }),
-      )
-      return (await Promise.all(removals)).reduce((total, count) => total + count, 0)
+        })
+      }
+      return removed
     },
   }
 }
