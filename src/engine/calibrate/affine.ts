@@ -7,7 +7,7 @@ export interface Range {
 }
 
 /** Integer types that quantized values have here. */
-type QuantizedDType = 'uint8' | 'int8' | 'int32'
+export type QuantizedDType = keyof typeof bounds
 
 /** real = scale · (quantized − zeroPoint), clamped to low…high. */
 export interface AffineParams {
@@ -19,16 +19,23 @@ export interface AffineParams {
 }
 
 export interface AffineOptions {
-  readonly dtype: 'uint8' | 'int8'
+  readonly dtype: QuantizedDType
   readonly symmetric: boolean
-  /** 7 bits, so that pairs of products fit the 16-bit sums of CPUs without VNNI. */
+  /** 7 bits, so that pairs of products fit the 16-bit sums of CPUs without VNNI; for 8-bit types. */
   readonly reduceRange?: boolean
 }
 
-/** Integer bounds: all of uint8; int8 without −128 when symmetric, so that zero is in the middle. */
+/**
+ * Integer bounds. Symmetric int8 and int16 go without their lowest value, so that zero is in the middle; of 4 bits that
+ * would waste a sixteenth.
+ */
 const bounds = {
   uint8: { full: [0, 255], symmetric: [0, 255], reduced: [0, 127] },
   int8: { full: [-128, 127], symmetric: [-127, 127], reduced: [-64, 64] },
+  uint16: { full: [0, 65535], symmetric: [0, 65535], reduced: [0, 65535] },
+  int16: { full: [-32768, 32767], symmetric: [-32767, 32767], reduced: [-32767, 32767] },
+  uint4: { full: [0, 15], symmetric: [0, 15], reduced: [0, 15] },
+  int4: { full: [-8, 7], symmetric: [-8, 7], reduced: [-8, 7] },
 } as const
 
 /** Smallest positive normal float32: a scale below it would be flushed or lose its precision. */
@@ -47,9 +54,13 @@ export function affineParams(range: Range, options: AffineOptions): AffineParams
   const max = symmetric ? largest : Math.max(range.max, 0)
   const step = (max - min) / (high - low)
   const scale = Math.fround(step)
-  if (!(scale >= smallestScale)) return { dtype, scale: 1, zeroPoint: 0, low, high }
-  const zeroPoint = roundHalfEven(symmetric ? (low + high) / 2 : low - min / step)
+  if (!(scale >= smallestScale)) return { dtype, scale: 1, zeroPoint: symmetric ? middleOf(low, high) : 0, low, high }
+  const zeroPoint = symmetric ? middleOf(low, high) : roundHalfEven(low - min / step)
   return { dtype, scale, zeroPoint, low, high }
+}
+
+function middleOf(low: number, high: number): number {
+  return roundHalfEven((low + high) / 2)
 }
 
 /** Rounds to the nearest integer, halves to the even one, as QuantizeLinear and numpy's rint do. */
@@ -68,55 +79,6 @@ export function quantizeValue(value: number, { scale, zeroPoint, low, high }: Af
 
 export function dequantizeValue(quantized: number, { scale, zeroPoint }: AffineParams): number {
   return (quantized - zeroPoint) * scale
-}
-
-/** A weight in int8 with its scales: one, or one per index of an axis. All zero points are 0. */
-export interface QuantizedWeight {
-  readonly tensor: NumericTensor
-  readonly scales: Float32Array<ArrayBuffer>
-}
-
-export interface WeightOptions {
-  /** Axis of the scales; undefined for one scale. */
-  readonly axis: number | undefined
-  readonly reduceRange: boolean
-  /** Factors to multiply the scales with, so that a bias in units of them can't overflow; 1 where absent. */
-  readonly widen?: readonly number[]
-}
-
-/** Quantizes a row-major float32 weight of `dims` symmetrically to int8. */
-export function quantizeWeight(values: Float32Array, dims: readonly number[], options: WeightOptions): QuantizedWeight {
-  const { channels, channelOf } = channelsOf(dims, options.axis)
-  const params = weightParams(values, channels, channelOf, options)
-  const data = new Int8Array(values.length)
-  for (let index = 0; index < values.length; index += 1) {
-    data[index] = quantizeValue(values[index] as number, params[channelOf(index)] as AffineParams)
-  }
-  return { tensor: tensorOf('int8', dims, data), scales: Float32Array.from(params, ({ scale }) => scale) }
-}
-
-function channelsOf(dims: readonly number[], axis: number | undefined) {
-  if (axis === undefined) return { channels: 1, channelOf: () => 0 }
-  const channels = dims[axis] ?? 1
-  const inner = dims.slice(axis + 1).reduce((product, dim) => product * dim, 1)
-  return { channels, channelOf: (index: number) => Math.floor(index / inner) % channels }
-}
-
-function weightParams(
-  values: Float32Array,
-  channels: number,
-  channelOf: (index: number) => number,
-  { reduceRange, widen }: WeightOptions,
-): AffineParams[] {
-  const largest = new Float64Array(channels)
-  for (let index = 0; index < values.length; index += 1) {
-    const channel = channelOf(index)
-    largest[channel] = Math.max(largest[channel] as number, Math.abs(values[index] as number))
-  }
-  return Array.from(largest, (max, channel) => {
-    const params = affineParams({ min: -max, max }, { dtype: 'int8', symmetric: true, reduceRange })
-    return { ...params, scale: Math.fround(params.scale * (widen?.[channel] ?? 1)) }
-  })
 }
 
 const int32Span = 2 ** 32 - 2

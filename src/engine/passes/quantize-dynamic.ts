@@ -1,24 +1,26 @@
-import { quantizeWeight } from '../calibrate/affine.ts'
-import { attribute } from '../ir/attribute.ts'
-import { dtypeTable } from '../ir/dtype.ts'
-import type { Graph, Node, Value } from '../ir/graph.ts'
+import type { Graph, Node } from '../ir/graph.ts'
 import { cloneModel } from '../ir/clone.ts'
-import { graphsWithin, type Model } from '../ir/model.ts'
-import { elementCount, tensorOf } from '../ir/tensor.ts'
+import { graphsWithin, importOpset, type Model } from '../ir/model.ts'
+import { elementCount } from '../ir/tensor.ts'
 import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
 import { int8Warnings, reducesRange } from './int8-target.ts'
 import { upgradeOpset } from './opset/upgrade.ts'
 import { definePass, type Note, type PassOptions } from './pass.ts'
-import { isExcluded, readLinear, type LinearNode } from './quantize/linear-nodes.ts'
+import { createEmitter, type Emit } from './quantize-dynamic/emit.ts'
+import { convertProduct, readProduct } from './quantize-dynamic/products.ts'
+import { convertLstm, readLstm, recurrentElements } from './quantize-dynamic/recurrent.ts'
+import { convertTable } from './quantize-dynamic/tables.ts'
+import { isExcluded } from './quantize/linear-nodes.ts'
+import { readsTable, readTable } from './quantize/table-nodes.ts'
 import { liftConstants } from './simplify/lift-constants.ts'
 
 type Options = Omit<PassOptions<'quantize.dynamic'>, 'reduceRange'> & { readonly reduceRange: boolean }
 
-/** int8 MatMul and Gemm: weights quantized now, activations at run time, so no calibration is needed. */
+/** int8 weights quantized now, activations at run time, so no calibration is needed. */
 export const quantizeDynamicPass = definePass({
   name: 'quantize.dynamic',
   stage: 'optimize',
-  version: 1,
+  version: 2,
   async run(original, options, { target, signal }) {
     signal.throwIfAborted()
     const model = cloneModel(original)
@@ -28,114 +30,91 @@ export const quantizeDynamicPass = definePass({
       return { model: original, modified: false, notes: [{ action: 'skipped', reason: declined }] }
     const reduceRange = reducesRange(target, options.reduceRange)
     const notes = quantizeNodes(model, { ...options, reduceRange })
-    const modified = notes.some((note) => note.action === 'done')
-    if (!modified) return { model: original, modified, notes }
+    const done = notes.filter((note) => note.action === 'done')
+    if (done.length === 0) return { model: original, modified: false, notes }
+    if (done.some(({ op }) => op === 'LSTM')) importOpset(model, 'com.microsoft', 1)
     removeDeadNodes(model.graph)
     removeUnusedInitializers(model)
-    return { model, modified, notes, warnings: int8Warnings(target, reduceRange) }
+    return { model, modified: true, notes, warnings: int8Warnings(target, reduceRange) }
   },
 })
 
 function quantizeNodes(model: Model, options: Options): Note[] {
+  const emitter = createEmitter(model.graph)
   return [...graphsWithin(model.graph)].flatMap((graph) => {
-    const quantized: QuantizedInputs = new Map()
-    const nodes = [...graph.nodes].filter((node) => node.domain === '' && isWanted(node, options))
-    return nodes.map((node) => quantizeNode(graph, node, options, quantized))
+    const nodes = [...graph.nodes].filter((node) => isWanted(node, options))
+    return nodes.map((node) => quantizeNode(graph, node, options, emitter(graph, node)))
   })
 }
 
-/** The integers, scale and zero point of each value that several nodes may read. */
-type QuantizedInputs = Map<Value, readonly [Value, Value, Value]>
-
-function isWanted({ opType }: Node, { ops }: Options): boolean {
-  return (ops as readonly string[]).includes(opType)
+function isWanted(node: Node, { ops }: Options): boolean {
+  if (node.domain !== '' || !(ops as readonly string[]).includes(node.opType)) return false
+  return node.opType !== 'Gather' || readsTable(node)
 }
 
-function quantizeNode(graph: Graph, node: Node, options: Options, quantized: QuantizedInputs): Note {
+function quantizeNode(graph: Graph, node: Node, options: Options, emit: Emit): Note {
   const { name, opType } = node
-  const linear = chooseNode(node, options)
-  if (typeof linear === 'string') return { node: name, op: opType, action: 'skipped', reason: linear }
-  replaceByInteger(graph, linear, options, quantized)
-  return { node: name, op: opType, action: 'done', reason: 'runs in int8, the range of its input measured at run time' }
-}
-
-function chooseNode(node: Node, { exclude, minElements }: Options): LinearNode | string {
-  if (isExcluded(node, exclude)) return 'excluded by the options'
-  const linear = readLinear(node)
-  if (typeof linear === 'string') return linear
-  const { dtype } = linear.input.type ?? {}
-  if (dtype !== undefined && dtype !== 'float32') return `its input is ${dtype}`
-  const elements = elementCount(linear.weight.dims)
-  return elements >= minElements ? linear : `its weight has ${elements} elements, fewer than ${minElements}`
-}
-
-/**
- * DynamicQuantizeLinear → MatMulInteger → Cast → Mul by both scales, and the bias in float: the form that ONNX Runtime
- * fuses into one kernel.
- */
-function replaceByInteger(graph: Graph, linear: LinearNode, options: Options, quantized: QuantizedInputs): void {
-  const { node, input } = linear
-  const op = (opType: string, inputs: Value[], attributes = {}) =>
-    graph.insertBefore(node, { opType, name: graph.freshName(`${node.name}/${opType}`), inputs, attributes })
-      .outputs[0] as Value
-  const [data, scale, zeroPoint] = quantizeInput(graph, node, input, quantized)
-  const weight = writeWeight(graph, linear, options)
-  const product = op('MatMulInteger', [data, weight.data, zeroPoint, weight.zeroPoint])
-  const float = op('Cast', [product], { to: attribute.int(dtypeTable.float32.onnx) })
-  const result = op('Mul', [float, op('Mul', [scale, weight.scale])])
-  const [output] = node.outputs as [Value]
-  result.type = output.type
-  graph.replaceAllUses(output, addBias(graph, linear, result, op))
-  graph.removeNode(node)
-}
-
-function quantizeInput(
-  graph: Graph,
-  node: Node,
-  input: Value,
-  quantized: QuantizedInputs,
-): readonly [Value, Value, Value] {
-  const known = quantized.get(input)
-  if (known !== undefined) return known
-  const name = graph.freshName(`${input.name}/DynamicQuantizeLinear`)
-  const { outputs } = graph.insertBefore(node, { opType: 'DynamicQuantizeLinear', name, inputs: [input], outputs: 3 })
-  const [data, scale, zeroPoint] = outputs as readonly [Value, Value, Value]
-  quantized.set(input, [data, scale, zeroPoint])
-  return [data, scale, zeroPoint]
-}
-
-function writeWeight(graph: Graph, { node, weight, weights, axis }: LinearNode, options: Options) {
-  const isTransposed = node.opType === 'Gemm' && axis === 0
-  const [rows = 0, columns = 0] = weight.dims
-  const values = isTransposed ? transpose(weights, rows, columns) : weights
-  const dims = isTransposed ? [columns, rows] : weight.dims
-  const { tensor, scales } = quantizeWeight(values, dims, {
-    axis: options.perChannel ? 1 : undefined,
-    reduceRange: options.reduceRange,
-  })
-  const add = (suffix: string, each: typeof tensor) =>
-    graph.addInitializer(graph.freshName(`${node.name}/${suffix}`), each)
-  return {
-    data: add('weight_quantized', tensor),
-    scale: add('weight_scale', tensorOf('float32', options.perChannel ? [scales.length] : [], scales)),
-    zeroPoint: add('weight_zero_point', tensorOf('int8', [], Int8Array.of(0))),
+  const conversion = isExcluded(node, options.exclude) ? 'excluded by the options' : planners[opType]?.(node)
+  const reason = conversion === undefined ? 'it has no int8 kernel' : refuse(conversion, options)
+  if (typeof conversion !== 'object' || reason !== undefined) {
+    return { node: name, op: opType, action: 'skipped', reason: reason ?? 'it has no int8 kernel' }
   }
+  conversion.convert(graph, options, emit)
+  return { node: name, op: opType, action: 'done', reason: conversion.result }
 }
 
-function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
-  return new Float32Array(values.length).map(
-    (_, index) => values[(index % rows) * columns + Math.floor(index / rows)] as number,
-  )
+function refuse(conversion: Conversion | string, { minElements }: Options): string | undefined {
+  if (typeof conversion === 'string') return conversion
+  const { elements } = conversion
+  return elements < minElements ? `its weight has ${elements} elements, fewer than ${minElements}` : undefined
 }
 
-/** Gemm's bias, alpha and beta multiplied out. */
-function addBias(
-  graph: Graph,
-  { node, bias }: LinearNode,
-  product: Value,
-  op: (opType: string, inputs: Value[]) => Value,
-): Value {
-  if (bias === undefined) return product
-  const tensor = tensorOf('float32', [bias.length], Float32Array.from(bias))
-  return op('Add', [product, graph.addInitializer(graph.freshName(`${node.name}/bias`), tensor)])
+/** How a node becomes int8. */
+interface Conversion {
+  /** Of its weights. */
+  readonly elements: number
+  /** What to say when it is done. */
+  readonly result: string
+  readonly convert: (graph: Graph, options: Options, emit: Emit) => void
+}
+
+const atRunTime = 'runs in int8, the range of its input measured at run time'
+
+/** How each operator type is read, or why a node can't be int8. */
+const planners: Readonly<Record<string, (node: Node) => Conversion | string>> = {
+  MatMul: planProduct,
+  Gemm: planProduct,
+  LSTM: (node) => {
+    const weights = readLstm(node)
+    if (typeof weights === 'string') return weights
+    const convert: Conversion['convert'] = (graph, options, emit) => convertLstm(graph, node, weights, options, emit)
+    return { elements: recurrentElements(weights), result: atRunTime, convert }
+  },
+  GRU: () => 'ONNX Runtime has no int8 GRU',
+  Gather: (node) => {
+    const table = readTable(node)
+    if (typeof table === 'string') return table
+    const convert: Conversion['convert'] = (graph, options, emit) => {
+      replace(graph, node, convertTable(table, options, emit))
+    }
+    return { elements: elementCount(table.source.dims), result: 'its table is int8, rows become float again', convert }
+  },
+}
+
+function planProduct(node: Node): Conversion | string {
+  const product = readProduct(node)
+  if (typeof product === 'string') return product
+  const { dtype } = product.input.type ?? {}
+  if (dtype !== undefined && dtype !== 'float32') return `its input is ${dtype}`
+  const convert: Conversion['convert'] = (graph, options, emit) => {
+    replace(graph, node, convertProduct(node, product, options, emit))
+  }
+  return { elements: elementCount(product.source.dims), result: atRunTime, convert }
+}
+
+function replace(graph: Graph, node: Node, result: ReturnType<typeof convertProduct>): void {
+  const [output] = node.outputs
+  if (output === undefined) return
+  graph.replaceAllUses(output, result)
+  graph.removeNode(node)
 }

@@ -1,16 +1,17 @@
 import { HastenError } from '../../errors.ts'
-import type { AffineOptions } from '../calibrate/affine.ts'
 import { collectRanges } from '../calibrate/collect-ranges.ts'
 import type { Model } from '../ir/model.ts'
 import { graphsWithin } from '../ir/model.ts'
 import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
 import type { SessionOptions } from '../runtime/options.ts'
-import { int8Warnings, reducesRange } from './int8-target.ts'
+import { int8Warnings } from './int8-target.ts'
 import { upgradeOpset } from './opset/upgrade.ts'
 import { definePass, type Note, type PassContext, type PassOptions, type PassResult } from './pass.ts'
 import { insertQdq } from './quantize/insert-qdq.ts'
+import { headNodes } from './quantize/head-nodes.ts'
 import { isLinearOp } from './quantize/linear-nodes.ts'
 import { observedValues, planQuantization, type Plan, type PlanOptions } from './quantize/plan.ts'
+import { declineModel, resolveScheme, schemeWarnings, type Scheme } from './quantize/scheme.ts'
 import { withSession } from './run-model.ts'
 import { liftConstants } from './simplify/lift-constants.ts'
 import { cloneModel } from '../ir/clone.ts'
@@ -21,13 +22,15 @@ type Options = PassOptions<'quantize.static'>
 export const quantizeStaticPass = definePass({
   name: 'quantize.static',
   stage: 'calibrate',
-  version: 2,
+  version: 3,
   async run(original, options, context) {
     const model = cloneModel(original)
     liftConstants(model)
     const declined = upgradeOpset(model)
-    if (declined !== undefined) return unchanged(original, [{ action: 'skipped', reason: declined }])
-    const calibrated = await calibratePlan(model, options, context)
+    const scheme = resolveScheme(options, context.target)
+    const reason = declined ?? declineModel(scheme, model.opsetImports.get('') ?? 1)
+    if (reason !== undefined) return unchanged(original, [{ action: 'skipped', reason }])
+    const calibrated = await calibratePlan(model, options, scheme, context)
     if (calibrated.plan.anchors.size === 0) return unchanged(original, calibrated.plan.notes)
     return { stage: 'optimize', run: () => Promise.resolve(quantizeModel(model, calibrated, options, context)) }
   },
@@ -41,12 +44,8 @@ function quantizeModel(
   options: Options,
   { target }: PassContext,
 ): PassResult {
-  const reduceRange = reducesRange(target, options.reduceRange)
-  insertQdq(model, plan, planOptions, calibration.ranges, {
-    activations: activationAffine(options),
-    perChannel: options.perChannel,
-    reduceRange,
-  })
+  const scheme = resolveScheme(options, target)
+  insertQdq(model, plan, planOptions, calibration.ranges, scheme)
   removeDeadNodes(model.graph)
   removeUnusedInitializers(model)
   const notes = [
@@ -55,15 +54,16 @@ function quantizeModel(
     ...describeSubgraphs(model),
     calibrationNote(options, calibration.samples),
   ]
-  return { model, modified: true, notes, warnings: int8Warnings(target, reduceRange) }
+  return {
+    model,
+    modified: true,
+    notes,
+    warnings: [...schemeWarnings(scheme, target), ...int8Warnings(target, scheme.weights.reduceRange)],
+  }
 }
 
 function unchanged(model: Model, notes: readonly Note[]) {
   return { model, modified: false, notes }
-}
-
-function activationAffine({ activations }: Options): AffineOptions {
-  return { dtype: activations, symmetric: activations === 'int8' }
 }
 
 /** Ranges don't depend on the last bits, so calibration runs as fast as the runtime can. */
@@ -71,7 +71,7 @@ function calibrationSession({ target }: PassContext): SessionOptions {
   return target.threads === undefined ? {} : { intraOpThreads: target.threads }
 }
 
-async function calibratePlan(model: Model, options: Options, context: PassContext) {
+async function calibratePlan(model: Model, options: Options, scheme: Scheme, context: PassContext) {
   const { calibration: dataset, signal } = context
   if (dataset === undefined) {
     throw new HastenError(
@@ -79,7 +79,12 @@ async function calibratePlan(model: Model, options: Options, context: PassContex
       'quantize.static chooses ranges from a calibration dataset, and there is none',
     )
   }
-  const base = { ops: options.ops, exclude: options.exclude, absorbsClamps: options.activations === 'uint8' }
+  const base = {
+    ops: options.ops,
+    exclude: options.exclude,
+    kept: headNodes(model, options.keepHeads),
+    absorbsClamps: !scheme.activations.symmetric,
+  }
   const outline = planQuantization(model, { ...base, refusedValue: () => undefined })
   if (outline.anchors.size === 0)
     return {
@@ -91,7 +96,7 @@ async function calibratePlan(model: Model, options: Options, context: PassContex
     model,
     observedValues(model, base),
     dataset,
-    { ...options.calibration, affine: activationAffine(options), signal, progress: context.progress },
+    { ...options.calibration, affine: scheme.activations, signal, progress: context.progress },
     (observed, use) => withSession(context, observed, calibrationSession(context), use),
   )
   const refusedValue = (name: string) => {

@@ -6,6 +6,7 @@ import type { NextStage, Pass, PassContext, PassOptions, PassResult } from './pa
 
 /** Errors that say what a caller can do about them; every other one is the pass's own failure. */
 const callerErrors = new Set<ErrorCode>([
+  'recipe_invalid',
   'dataset_needed',
   'dataset_invalid',
   'dataset_mismatch',

@@ -5,10 +5,10 @@ import {
   dequantizeValue,
   quantizeBias,
   quantizeValue,
-  quantizeWeight,
   roundHalfEven,
   type AffineOptions,
 } from '../../../src/engine/calibrate/affine.ts'
+import { quantizeWeight } from '../../../src/engine/calibrate/quantize-weight.ts'
 import { viewOf } from '../../../src/engine/ir/tensor.ts'
 import golden from '../../fixtures/engine/quantization.json' with { type: 'json' }
 

@@ -49,13 +49,34 @@ const calibrationOptions = Type.Object(
 export const quantizeStaticOptions = Type.Object(
   {
     activations: Type.Optional(
-      Type.Enum(['uint8', 'int8'], {
+      Type.Enum(['uint8', 'int8', 'uint16', 'int16'], {
         default: 'uint8',
-        description: 'Type of quantized activations; int8 is symmetric. uint8 is the fast one on x64.',
+        description: 'Type of quantized activations. uint8 is the fast one on x64; CPUs have no 16-bit kernels.',
+      }),
+    ),
+    symmetricActivations: Type.Optional(
+      Type.Enum(['auto', 'always', 'never'], {
+        default: 'auto',
+        description: 'Whether activations have their zero in the middle of the type. auto: signed ones.',
       }),
     ),
     weights: Type.Optional(
-      Type.Enum(['int8'], { default: 'int8', description: 'Type of quantized weights; always symmetric.' }),
+      Type.Enum(['int8', 'uint8', 'int16', 'int4', 'uint4'], {
+        default: 'int8',
+        description: 'Type of quantized weights. Only 8-bit ones are faster; those of 4 bits are half as large again.',
+      }),
+    ),
+    symmetricWeights: Type.Optional(
+      Type.Boolean({ default: true, description: 'Weights have their zero in the middle of the type.' }),
+    ),
+    block: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 4096,
+        default: 0,
+        description:
+          'Weights of MatMul and Gemm along the reduced axis that share a scale; 0 for none (needs opset 21).',
+      }),
     ),
     perChannel: Type.Optional(
       Type.Boolean({ default: true, description: 'One scale per output channel of a weight (needs opset 13).' }),
@@ -75,6 +96,11 @@ export const quantizeStaticOptions = Type.Object(
           'Gemm',
           'Add',
           'Mul',
+          'Softmax',
+          'Where',
+          'Gather',
+          'Tile',
+          'Expand',
           'Concat',
           'MaxPool',
           'AveragePool',
@@ -106,6 +132,10 @@ export const quantizeStaticOptions = Type.Object(
             'Flatten',
             'Slice',
             'Resize',
+            'Where',
+            'Gather',
+            'Tile',
+            'Expand',
           ],
           uniqueItems: true,
           description: 'Operator types to run in int8. Those after Gemm only between two that are in int8 anyway.',
@@ -117,7 +147,17 @@ export const quantizeStaticOptions = Type.Object(
         default: [],
         maxItems: 4096,
         uniqueItems: true,
-        description: 'Names of nodes that stay float, for instance the head of a detector.',
+        description:
+          'Nodes that stay float: names of nodes or of their results, * standing for any characters, or op:Type for all of a type.',
+      }),
+    ),
+    keepHeads: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 64,
+        default: 0,
+        description:
+          'How many layers with weights before each output stay float: the head of a detector, for instance.',
       }),
     ),
     calibration: Type.Optional(calibrationOptions),

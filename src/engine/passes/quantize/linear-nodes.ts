@@ -37,9 +37,27 @@ const readers: Readonly<Record<string, LinearReader>> = {
   },
 }
 
-/** Whether the options leave a node out, by its name or that of its result. */
+/** Whether the options leave a node out: by its name or that of its result, by a pattern with *, or as op:Type. */
 export function isExcluded(node: Node, exclude: readonly string[]): boolean {
-  return exclude.includes(node.name) || exclude.includes(node.outputs[0]?.name ?? '')
+  const names = [node.name, node.outputs[0]?.name ?? '', `op:${node.opType}`]
+  return exclude.some((entry) =>
+    entry.includes('*') ? names.some((name) => matchesPattern(name, entry)) : names.includes(entry),
+  )
+}
+
+/** The parts between the stars must occur in order; a regular expression could take ages over a hostile pattern. */
+function matchesPattern(name: string, pattern: string): boolean {
+  const parts = pattern.split('*')
+  const [first = '', last = ''] = [parts[0], parts.at(-1)]
+  if (!name.startsWith(first) || !name.endsWith(last) || name.length < first.length + last.length) return false
+  const end = name.length - last.length
+  let from = first.length
+  for (const part of parts.slice(1, -1)) {
+    const found = name.indexOf(part, from)
+    if (found === -1 || found + part.length > end) return false
+    from = found + part.length
+  }
+  return true
 }
 
 export function isLinearOp(node: Node): boolean {

@@ -19,6 +19,8 @@ export interface Plan {
 export interface PlanOptions {
   readonly ops: readonly string[]
   readonly exclude: readonly string[]
+  /** Nodes near the outputs that stay float. */
+  readonly kept: ReadonlySet<Node>
   /** Whether quantizing a value clamps it at 0, as unsigned integers do: a Relu before it is then needless. */
   readonly absorbsClamps: boolean
   /** Why a value can't be quantized, if it can't. */
@@ -28,13 +30,13 @@ export interface PlanOptions {
 interface FollowerKind {
   /** Whether the output has the scale of the first input, so that only integers move. */
   readonly keepsScale: boolean
-  /** How many leading inputs are activations; the others are shapes and the like. */
-  readonly activations: (node: Node) => number
+  /** Inputs that are activations; the others are shapes and the like. */
+  readonly activations: (node: Node) => readonly (Value | undefined)[]
   readonly accepts?: (node: Node) => boolean
 }
 
-const first = () => 1
-const all = (node: Node) => node.inputs.length
+const first = (node: Node) => node.inputs.slice(0, 1)
+const all = (node: Node) => node.inputs
 const moves: FollowerKind = { keepsScale: true, activations: first }
 const computes: FollowerKind = { keepsScale: false, activations: first }
 const combines: FollowerKind = { keepsScale: false, activations: all }
@@ -48,6 +50,8 @@ const followerKinds: Readonly<Record<string, FollowerKind>> = {
   GlobalAveragePool: computes,
   LeakyRelu: computes,
   Sigmoid: computes,
+  Softmax: computes,
+  Where: { keepsScale: false, activations: (node) => node.inputs.slice(1) },
   MaxPool: { ...moves, accepts: (node) => node.outputs.length === 1 },
   Reshape: moves,
   Transpose: moves,
@@ -55,6 +59,9 @@ const followerKinds: Readonly<Record<string, FollowerKind>> = {
   Unsqueeze: moves,
   Flatten: moves,
   Slice: moves,
+  Gather: moves,
+  Tile: moves,
+  Expand: moves,
   Resize: { ...moves, accepts: (node) => getString(node, 'mode', 'nearest') === 'nearest' },
 }
 
@@ -64,8 +71,8 @@ export function keepsScale(node: Node): boolean {
 
 /** The inputs of an int8 node that are quantized activations. */
 export function activationInputs(node: Node): Value[] {
-  const count = isLinearOp(node) ? 1 : (followerKinds[node.opType]?.activations(node) ?? 0)
-  return node.inputs.slice(0, count).filter((value) => value !== undefined)
+  const inputs = isLinearOp(node) ? first(node) : (followerKinds[node.opType]?.activations(node) ?? [])
+  return inputs.filter((value) => value !== undefined)
 }
 
 /** Values whose ranges a plan may need. */
@@ -107,6 +114,7 @@ export function planQuantization(model: Model, options: PlanOptions): Plan {
 
 function chooseAnchor(node: Node, options: PlanOptions): LinearNode | string {
   if (isExcluded(node, options.exclude)) return 'excluded by the options'
+  if (options.kept.has(node)) return 'it is in the head that the options keep in float'
   const linear = readLinear(node)
   if (typeof linear === 'string') return linear
   const [output] = node.outputs
@@ -130,6 +138,7 @@ function chooseFollowers(model: Model, anchors: ReadonlyMap<Node, LinearNode>, o
 function isCandidate(node: Node, options: PlanOptions): boolean {
   const kind = node.domain === '' ? followerKinds[node.opType] : undefined
   if (kind === undefined || !options.ops.includes(node.opType) || isExcluded(node, options.exclude)) return false
+  if (options.kept.has(node)) return false
   if (kind.accepts?.(node) === false) return false
   const values = [...activationInputs(node), ...node.outputs.slice(0, 1)]
   return values.every((value) => constantValue(value) === undefined && options.refusedValue(value.name) === undefined)

@@ -1,0 +1,26 @@
+import type { Node, Value } from '../../ir/graph.ts'
+import type { Model } from '../../ir/model.ts'
+import { constantValue } from '../../ops/index.ts'
+import { isLinearOp } from './linear-nodes.ts'
+
+/** The nodes that are fewer than `count` layers with weights away from an output, counting those layers themselves. */
+export function headNodes({ graph }: Model, count: number): ReadonlySet<Node> {
+  const left = new Map<Node, number>()
+  const pending = graph.outputs.map((value) => ({ value, layers: count }))
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const node = next.value.producer
+    if (node === undefined || next.layers <= (left.get(node) ?? 0)) continue
+    left.set(node, next.layers)
+    const layers = next.layers - (hasWeights(node) ? 1 : 0)
+    pending.push(...node.inputs.filter(isValue).map((value) => ({ value, layers })))
+  }
+  return new Set(left.keys())
+}
+
+function hasWeights(node: Node): boolean {
+  return isLinearOp(node) && constantValue(node.inputs[1]) !== undefined
+}
+
+function isValue(value: Value | undefined): value is Value {
+  return value !== undefined
+}

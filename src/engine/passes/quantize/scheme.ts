@@ -1,0 +1,86 @@
+import type { AffineOptions, QuantizedDType } from '../../calibrate/affine.ts'
+import { HastenError } from '../../../errors.ts'
+import { reducesRange } from '../int8-target.ts'
+import type { PassOptions, Target, Warning } from '../pass.ts'
+
+type Options = Pick<
+  PassOptions<'quantize.static'>,
+  'activations' | 'symmetricActivations' | 'weights' | 'symmetricWeights' | 'perChannel' | 'block' | 'reduceRange'
+>
+
+/** How activations and weights become integers. */
+export interface Scheme {
+  readonly activations: AffineOptions
+  readonly weights: AffineOptions & { readonly reduceRange: boolean }
+  readonly perChannel: boolean
+  /** Elements along the reduced axis of a matrix that share a scale; undefined for none. */
+  readonly block: number | undefined
+}
+
+/** First opset whose Quantize- and DequantizeLinear take blocks. */
+const blockedOpset = 21
+
+/**
+ * The scheme that options ask for on a host.
+ * @throws HastenError `recipe_invalid` for one that ONNX Runtime can't run
+ */
+export function resolveScheme(options: Options, target: Target): Scheme {
+  const { activations, weights, symmetricActivations, symmetricWeights, perChannel, block } = options
+  const signed = activations.startsWith('int')
+  const reduceRange = weights === 'int8' && reducesRange(target, options.reduceRange)
+  const scheme: Scheme = {
+    activations: {
+      dtype: activations,
+      symmetric: symmetricActivations === 'auto' ? signed : symmetricActivations === 'always',
+    },
+    weights: { dtype: weights, symmetric: symmetricWeights, reduceRange },
+    perChannel,
+    block: block === 0 ? undefined : block,
+  }
+  const reason = refusals.find(({ when }) => when(scheme))?.reason
+  if (reason !== undefined) throw new HastenError('recipe_invalid', `pass 'quantize.static': ${reason}`)
+  return scheme
+}
+
+/** Why a model can't have a scheme, if it can't. */
+export function declineModel({ block }: Scheme, opset: number): string | undefined {
+  if (block === undefined || opset >= blockedOpset) return undefined
+  return `weights in blocks need opset ${blockedOpset}; the model is opset ${opset}`
+}
+
+const refusals: readonly { readonly when: (scheme: Scheme) => boolean; readonly reason: string }[] = [
+  {
+    when: ({ block, weights }) => block !== undefined && isByte(weights.dtype),
+    reason:
+      '8-bit weights in blocks load, but fail when they run: ONNX Runtime fuses them into a kernel without blocks; use int4, uint4 or int16',
+  },
+  {
+    when: ({ perChannel, block, weights }) =>
+      perChannel && block === undefined && isByte(weights.dtype) && !weights.symmetric,
+    reason:
+      'asymmetric 8-bit weights per channel have a zero point each, and the kernels take only one: set symmetricWeights or perChannel: false',
+  },
+]
+
+function isByte(dtype: QuantizedDType): boolean {
+  return dtype === 'uint8' || dtype === 'int8'
+}
+
+export const ownDomain = 'com.microsoft'
+
+/** Where Quantize- and DequantizeLinear of a type are: those of 4 and 16 bits are in ONNX since opset 21 only. */
+export function domainOf(dtype: QuantizedDType, opset: number): string {
+  return isByte(dtype) || opset >= 21 ? '' : ownDomain
+}
+
+/** What to know about the speed of a scheme on CPUs. */
+export function schemeWarnings({ activations, weights }: Scheme, { device }: Target): Warning[] {
+  if (device !== 'cpu') return []
+  if (!isByte(activations.dtype) || !isByte(weights.dtype)) {
+    const hint = `No CPU kernel multiplies ${activations.dtype} by ${weights.dtype}: the products run in float between conversions. The model is smaller, not faster.`
+    return [{ code: 'scheme_not_accelerated', hint }]
+  }
+  if (weights.dtype === 'int8') return []
+  const hint = `${activations.dtype} times uint8 has slower kernels than uint8 times int8 on CPUs with 8-bit dot products; it does not saturate on the others.`
+  return [{ code: 'scheme_slower', hint }]
+}
