@@ -49,7 +49,7 @@ async function showTour(client: Client): Promise<void> {
     report: reportBase,
   })
   if (job.result === null) throw new Error(`the job is ${job.state} and has no result`)
-  if (exitCode === 2) say('A gate failed on this machine: an honest answer. The demo goes on with the result.')
+  if (exitCode === 2) say('The original stays on this machine: an honest answer. The demo goes on with it.')
   say(`\n$ hasten deploy ${job.id} --name digits`)
   say(`ready → POST ${await deploy(client, job.id, 'digits')}`)
   const { label, predicted } = await predict(client, 'digits')

@@ -28,7 +28,9 @@ for (const [name, { summary, load }] of Object.entries(roles)) {
 
 program
   .command('run')
-  .description('upload a model, run a recipe on it, print the evidence (exit 0 gates passed, 2 a gate failed, 1 error)')
+  .description(
+    'upload a model, run a recipe on it, print the evidence (exit 0 a better model passed every gate, 2 the original stays, 1 error)',
+  )
   .argument('<model>', 'an .onnx file, an archive with external data, or a model id')
   .requiredOption('-r, --recipe <recipe>', 'name or id of a recipe, for example int8-static')
   .option('-c, --calibration <npz>', 'samples to calibrate with: an .npz file or a dataset id')
