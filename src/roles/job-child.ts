@@ -1,8 +1,9 @@
 import { mkdir } from 'node:fs/promises'
-import { extname, join } from 'node:path'
+import { dirname, extname, join } from 'node:path'
 import type { RuntimeModule } from '../engine/index.ts'
 import { workFolder, type JobRequest } from '../jobs/attempt.ts'
 import { serveParent } from '../jobs/child-protocol.ts'
+import { describeCpu } from '../jobs/hosts/cpu.ts'
 import { processOptimize } from '../jobs/optimize/process.ts'
 import type { JobChildSettings } from '../jobs/optimize/settings.ts'
 import { openCache, openStorage } from '../storage/index.ts'
@@ -39,6 +40,8 @@ serveParent(async (message, signal) => {
       hostId,
       slot,
       isa: settings.isa,
+      cpu: (await describeCpu()).model,
+      kernelsDir: join(dirname(dir), 'kernels'),
       version: readVersion(),
       measureBudgetMs: settings.measureBudgetMs,
       workDir,

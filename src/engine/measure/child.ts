@@ -2,6 +2,7 @@ import process from 'node:process'
 import { serializeError } from '../../errors.ts'
 import type { Runtime } from '../runtime/port.ts'
 import type { MeasureMessage, MeasureRequest } from './protocol.ts'
+import { runRace } from './race.ts'
 import { runCold, runCompare } from './requests.ts'
 
 // The entry of a forked process that measures: it does one request, alone with its models, and ends.
@@ -19,15 +20,15 @@ async function answer(request: MeasureRequest): Promise<void> {
   process.exit(0)
 }
 
+const answers = { cold: runCold, compare: runCompare, race: runRace } as const
+
 async function perform(request: MeasureRequest) {
   const module = (await import(request.runtime.url)) as Record<string, () => Runtime>
   const create = module[request.runtime.factory]
   if (create === undefined) throw new TypeError(`${request.runtime.url} exports no ${request.runtime.factory}`)
   const runtime = create()
-  const result =
-    request.kind === 'cold'
-      ? await runCold(runtime, request)
-      : await runCompare(runtime, request, (done, total) => void send({ kind: 'progress', done, total }))
+  const tell = (done: number, total: number) => void send({ kind: 'progress', done, total })
+  const result = await answers[request.kind](runtime, request as never, tell)
   await runtime.close()
   return result
 }

@@ -34,7 +34,28 @@ export interface ColdRequest {
   readonly inputs: readonly Feeds[]
 }
 
-export type MeasureRequest = CompareRequest | ColdRequest
+/** Small models that do the same work in different ways. */
+export interface Heat {
+  readonly models: readonly Uint8Array[]
+  /** Inputs of each model, in its own dtypes. */
+  readonly inputs: readonly Feeds[]
+}
+
+export interface RaceRequest {
+  readonly kind: 'race'
+  readonly runtime: RuntimeModule
+  readonly heats: readonly Heat[]
+  readonly session: SessionOptions
+  /** For all heats together; those it does not reach are left out. */
+  readonly budgetMs: number
+}
+
+/** Least milliseconds of each model of each heat; null for one that the runtime refused. */
+export interface RaceResult {
+  readonly heats: readonly (readonly (number | null)[])[]
+}
+
+export type MeasureRequest = CompareRequest | ColdRequest | RaceRequest
 
 export type WarmModel = Pick<Evidence['baseline'], 'latency' | 'throughput'>
 
@@ -54,10 +75,11 @@ export interface ColdResult {
 export interface MeasureResults {
   readonly compare: CompareResult
   readonly cold: ColdResult
+  readonly race: RaceResult
 }
 
 /** Messages of the child to its parent; a request ends with `done` or `failed`. */
 export type MeasureMessage =
   | { readonly kind: 'progress'; readonly done: number; readonly total: number }
-  | { readonly kind: 'done'; readonly result: CompareResult | ColdResult }
+  | { readonly kind: 'done'; readonly result: MeasureResults[keyof MeasureResults] }
   | { readonly kind: 'failed'; readonly error: SerializedError }

@@ -2,6 +2,7 @@ import path from 'node:path'
 import { HastenError } from '../../errors.ts'
 import type { Dataset } from '../data/index.ts'
 import type { Model } from '../ir/model.ts'
+import type { KernelOracle } from '../oracle/index.ts'
 import { loadModel, saveModel } from '../onnx/index.ts'
 import { beginPass } from '../passes/run-pass.ts'
 import { passes } from '../passes/index.ts'
@@ -20,6 +21,7 @@ import type {
 import type { SessionOptions } from '../runtime/options.ts'
 import type { Runtime, TensorInfo } from '../runtime/port.ts'
 import { recipeNeeds } from './builtin.ts'
+import { explainSlower, leaveSlower, type AdvisedStep } from './leave-slower.ts'
 import type { Recipe, RecipeStep } from './schema.ts'
 import { cachedStep, type RecipeCache } from './step-cache.ts'
 
@@ -53,6 +55,8 @@ export interface RecipeOptions {
   readonly workDir: string
   readonly cache?: RecipeCache | undefined
   readonly measure?: MeasureSessions
+  /** Leaves nodes alone whose quantized kernel is slower on this host; without it every node that can is quantized. */
+  readonly oracle?: KernelOracle | undefined
 }
 
 export interface RecipeResult {
@@ -140,10 +144,12 @@ function unitAt(options: RecipeOptions, state: RecipeState, index: number): Unit
   return {
     stage: pass.stage,
     run: async () => {
-      const outcome = await cachedStep(options, step, pass, state.key, () => beginStep(pass, step, options, state))
+      const advised = await leaveSlower(state.model, step, options)
+      const begin = () => beginStep(pass, advised.step, options, state)
+      const outcome = await cachedStep(options, advised.step, pass, state.key, begin)
       state.key = outcome.key
-      if (!('stage' in outcome.value)) return { notes: accept(state, step, outcome.value), next: next() }
-      return { notes: [], next: continueStep(outcome.value, step, state, outcome.keep, next) }
+      if (!('stage' in outcome.value)) return { notes: accept(state, advised, outcome.value), next: next() }
+      return { notes: [], next: continueStep(outcome.value, advised, state, outcome.keep, next) }
     },
   }
 }
@@ -171,7 +177,7 @@ function beginStep(
 
 function continueStep(
   { stage, run }: NextStage,
-  step: RecipeStep,
+  advised: AdvisedStep,
   state: RecipeState,
   keep: (result: PassResult) => Promise<void>,
   next: () => Unit | undefined,
@@ -181,13 +187,14 @@ function continueStep(
     run: async () => {
       const result = await run()
       await keep(result)
-      return { notes: accept(state, step, result), next: next() }
+      return { notes: accept(state, advised, result), next: next() }
     },
   }
 }
 
-function accept(state: RecipeState, step: RecipeStep, result: PassResult): RecipeNote[] {
-  const notes = result.notes.map((note): RecipeNote => Object.assign({ pass: step.pass }, note))
+function accept(state: RecipeState, advised: AdvisedStep, result: PassResult): RecipeNote[] {
+  const explained = explainSlower(result.notes, advised)
+  const notes = explained.map((note): RecipeNote => Object.assign({ pass: advised.step.pass }, note))
   state.model = result.model
   state.modified ||= result.modified
   state.session = { ...state.session, ...result.session }

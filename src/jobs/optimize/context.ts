@@ -18,6 +18,10 @@ export interface OptimizeContext {
   readonly hostId: string
   readonly slot: Slot
   readonly isa: readonly string[]
+  /** Model of this host's CPU. */
+  readonly cpu: string
+  /** Where the times of kernels are kept between jobs; all slots of a worker share it. */
+  readonly kernelsDir: string
   /** Of this software; another one may make other results of the same recipe. */
   readonly version: string
   /** Empty at the start, removed by the worker. */

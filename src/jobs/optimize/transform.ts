@@ -1,6 +1,15 @@
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { parseRecipe, runRecipe, type SessionOptions, type TensorInfo } from '../../engine/index.ts'
+import {
+  createOracle,
+  openKernelCache,
+  parseGates,
+  parseRecipe,
+  runRecipe,
+  type KernelOracle,
+  type SessionOptions,
+  type TensorInfo,
+} from '../../engine/index.ts'
 import type { OptimizeContext } from './context.ts'
 import type { Materials } from './materials.ts'
 import { openRecipeCache } from './recipe-cache.ts'
@@ -39,6 +48,7 @@ export async function transformModel(
       log: (message) => recorder.log(message),
       workDir,
       cache,
+      oracle: askedForSize(context) ? undefined : openOracle(context),
     })
     for (const warning of result.warnings) await recorder.warn(warning)
     const changed = result.modified || Object.keys(result.session).length > 0
@@ -46,6 +56,17 @@ export async function transformModel(
   } finally {
     cache.release()
   }
+}
+
+/** Gates on size or memory want every weight small, also where that costs time. */
+function askedForSize({ job }: OptimizeContext): boolean {
+  return parseGates(job.gates).some(({ metric }) => metric === 'size' || metric === 'memory')
+}
+
+/** The oracle of this host for the threads of the target. */
+function openOracle({ runtime, runtimeModule, cpu, isa, kernelsDir, input }: OptimizeContext): KernelOracle {
+  const host = { cpu, isa, ort: runtime.version, threads: input.target.threads }
+  return createOracle({ host, runtime: runtimeModule, cache: openKernelCache(kernelsDir, host) })
 }
 
 async function listFiles({

@@ -1,0 +1,11 @@
+export {
+  hostKey,
+  openKernelCache,
+  type KernelCache,
+  type KernelTable,
+  type KernelTimes,
+  type OracleHost,
+} from './cache.ts'
+export { type Kernel, type KernelForm } from './kernel.ts'
+export { createOracle, type KernelAdvice, type KernelOracle, type OracleOptions } from './oracle.ts'
+export type { InputDims } from './read-kernel.ts'

@@ -1,0 +1,66 @@
+/** A convolution of one image batch: NCHW. */
+export interface ConvKernel {
+  readonly op: 'Conv'
+  /** Batch, channels, height, width of the input. */
+  readonly input: readonly [number, number, number, number]
+  /** Output channels, input channels of a group, kernel height and width. */
+  readonly weight: readonly [number, number, number, number]
+  readonly strides: readonly number[]
+  readonly pads: readonly number[]
+  readonly dilations: readonly number[]
+  readonly group: number
+}
+
+/** A product of `rows` × `inner` activations with an `inner` × `columns` constant weight: MatMul or Gemm. */
+export interface MatrixKernel {
+  readonly op: 'MatMul'
+  readonly rows: number
+  readonly inner: number
+  readonly columns: number
+}
+
+/** Work that one node does, without its weights: what its time on a host depends on. */
+export type Kernel = ConvKernel | MatrixKernel
+
+/**
+ * How a kernel can be computed. `qdq-u8s8`: static int8, unsigned activations and signed weights. `dynamic`: int8 with
+ * ranges measured at run time (ConvInteger, MatMulInteger). `nbits-…`: float activations, packed weights in blocks of
+ * 32; `-a4` lets the runtime compute in int8 (accuracy_level 4), `-a0` leaves the level unset.
+ */
+export const kernelForms = {
+  Conv: ['fp32', 'qdq-u8s8', 'qdq-u8u8', 'dynamic'],
+  MatMul: ['fp32', 'qdq-u8s8', 'qdq-u8u8', 'dynamic', 'nbits4-a4', 'nbits8-a4', 'nbits4-a0', 'nbits8-a0'],
+} as const
+
+export type KernelForm = (typeof kernelForms)[Kernel['op']][number]
+
+/** Names a kernel; equal keys take equal time. */
+export function keyOf(kernel: Kernel): string {
+  if (kernel.op === 'MatMul') return `MatMul ${kernel.rows}x${kernel.inner}x${kernel.columns}`
+  const { input, weight, strides, pads, dilations, group } = kernel
+  const parts = [input, weight, strides, pads, dilations].map((part) => part.join(','))
+  return `Conv ${parts.join(' ')} g${group}`
+}
+
+/** Multiply-accumulates of one run. */
+export function kernelMacs(kernel: Kernel): number {
+  if (kernel.op === 'MatMul') return kernel.rows * kernel.inner * kernel.columns
+  const [height, width] = outputSize(kernel)
+  const [out, perGroup, kernelHeight, kernelWidth] = kernel.weight
+  return kernel.input[0] * out * height * width * perGroup * kernelHeight * kernelWidth
+}
+
+export function weightElements(kernel: Kernel): number {
+  if (kernel.op === 'MatMul') return kernel.inner * kernel.columns
+  return kernel.weight.reduce((product, dim) => product * dim, 1)
+}
+
+/** Height and width of a convolution's output. */
+export function outputSize({ input, weight, strides, pads, dilations }: ConvKernel): readonly [number, number] {
+  const slide = (axis: 0 | 1) => {
+    const reach = (dilations[axis] ?? 1) * ((weight[axis + 2] ?? 1) - 1) + 1
+    const padded = (input[axis + 2] ?? 1) + (pads[axis] ?? 0) + (pads[axis + 2] ?? 0)
+    return Math.floor((padded - reach) / (strides[axis] ?? 1)) + 1
+  }
+  return [slide(0), slide(1)]
+}

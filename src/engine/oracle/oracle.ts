@@ -1,0 +1,180 @@
+import type { Node } from '../ir/graph.ts'
+import type { Model } from '../ir/model.ts'
+import { measureInChild } from '../measure/fork.ts'
+import type { RuntimeModule } from '../measure/protocol.ts'
+import { hostKey, type KernelCache, type KernelTable, type KernelTimes, type OracleHost } from './cache.ts'
+import { kernelForms, kernelMacs, keyOf, weightElements, type Kernel, type KernelForm } from './kernel.ts'
+import { buildIdleModel, buildMicroModel, type MicroModel } from './micro-model.ts'
+import { readKernels, type InputDims } from './read-kernel.ts'
+
+/** How fast this host runs the nodes of a model in other forms. */
+export interface KernelAdvice {
+  /** Microseconds of a node by form; undefined where its kernel isn't known. */
+  timesOf(node: Node): KernelTimes | undefined
+  /** Why a node should stay float: the form is certainly slower here. Undefined when it isn't, or nobody knows. */
+  slower(node: Node, form: KernelForm): string | undefined
+}
+
+export interface KernelOracle {
+  /** Names the host and runtime that its answers hold for. */
+  readonly host: string
+  /** Measures the kernels of a model that nobody has measured yet, the costliest first, within a time budget. */
+  consult(model: Model, inputs: InputDims, forms: readonly KernelForm[], signal?: AbortSignal): Promise<KernelAdvice>
+}
+
+export interface OracleOptions {
+  readonly host: OracleHost
+  readonly runtime: RuntimeModule
+  readonly cache: KernelCache
+  /** Milliseconds that one model's unknown kernels may take together. */
+  readonly budgetMs?: number
+}
+
+const defaultBudgetMs = 3000
+const timeoutMs = 60_000
+
+/** A form must be slower by more than two measurements of one kernel differ. */
+const slowerRatio = 1.1
+
+/** An oracle for one host: micro-benchmarks in a process of its own, remembered by kernel. */
+export function createOracle({ host, runtime, cache, budgetMs = defaultBudgetMs }: OracleOptions): KernelOracle {
+  return {
+    host: hostKey(host),
+    async consult(model, inputs, forms, signal) {
+      const kernels = readKernels(model, inputs)
+      const known = await cache.read()
+      const missing = [...new Map([...kernels.values()].map((kernel) => [keyOf(kernel), kernel]))].flatMap(
+        ([key, kernel]) => planHeat(kernel, forms, known[key]),
+      )
+      const wanted = missing.toSorted((a, b) => b.macs - a.macs)
+      const measured = await race(wanted, { runtime, threads: host.threads, budgetMs, signal })
+      if (Object.keys(measured).length > 0) await cache.add(measured)
+      return adviceOf(kernels, { ...known, ...measured })
+    },
+  }
+}
+
+function adviceOf(kernels: ReadonlyMap<Node, Kernel>, table: KernelTable): KernelAdvice {
+  const timesOf = (node: Node) => {
+    const kernel = kernels.get(node)
+    return kernel && table[keyOf(kernel)]
+  }
+  return {
+    timesOf,
+    slower(node, form) {
+      const times = timesOf(node)
+      const [fp32, other] = [times?.['fp32'], times?.[form]]
+      if (fp32 == null || other == null || other <= fp32 * slowerRatio) return undefined
+      return `the oracle says slower: ${other.toFixed(1)} µs against ${fp32.toFixed(1)} µs on this host`
+    },
+  }
+}
+
+interface PlannedHeat {
+  readonly kernel: Kernel
+  readonly forms: readonly KernelForm[]
+  readonly known: KernelTimes
+  readonly macs: number
+}
+
+/** The forms of a kernel that were not measured; float runs along, so that both meet the same moment. */
+function planHeat(kernel: Kernel, wanted: readonly KernelForm[], known: KernelTimes = {}): PlannedHeat[] {
+  const possible = (kernelForms[kernel.op] as readonly KernelForm[]).filter(
+    (form) => form !== 'fp32' && wanted.includes(form),
+  )
+  const forms = possible.filter((form) => known[form] === undefined)
+  return forms.length === 0 ? [] : [{ kernel, forms: ['fp32', ...forms], known, macs: kernelMacs(kernel) }]
+}
+
+interface RaceContext {
+  readonly runtime: RuntimeModule
+  readonly threads: number
+  readonly budgetMs: number
+  readonly signal: AbortSignal | undefined
+}
+
+/** All models of one request pass through memory twice; kernels beyond this stay unknown. */
+const maxRequestBytes = 2 ** 28
+
+async function race(planned: readonly PlannedHeat[], context: RaceContext): Promise<KernelTable> {
+  const heats = buildHeats(planned)
+  if (heats.length === 0) return {}
+  const { runtime, threads, budgetMs, signal } = context
+  const { heats: results } = await measureInChild<'race'>(
+    {
+      kind: 'race',
+      runtime,
+      budgetMs,
+      session: { intraOpThreads: threads },
+      heats: heats.map(({ models }) => ({
+        models: models.map(({ bytes }) => bytes),
+        inputs: models.map(({ feeds }) => feeds),
+      })),
+    },
+    { timeoutMs, signal },
+  )
+  return Object.fromEntries(
+    results.flatMap((times, index) => {
+      const heat = heats[index]
+      return heat === undefined ? [] : [[keyOf(heat.planned.kernel), readTimes(heat, times)]]
+    }),
+  )
+}
+
+interface BuiltHeat {
+  readonly planned: PlannedHeat
+  readonly copies: number
+  readonly models: readonly MicroModel[]
+  /** The form of each model after the idle one. */
+  readonly forms: readonly KernelForm[]
+}
+
+function buildHeats(planned: readonly PlannedHeat[]): BuiltHeat[] {
+  const heats: BuiltHeat[] = []
+  let bytes = 0
+  for (const each of planned) {
+    const heat = buildHeat(each)
+    bytes += heat.models.reduce((sum, model) => sum + model.bytes.byteLength, 0)
+    if (bytes > maxRequestBytes) break
+    heats.push(heat)
+  }
+  return heats
+}
+
+/** Multiply-accumulates of one model: enough that a run takes longer than asking for it does. */
+const targetMacs = 4e6
+const maxWeightElements = 4e6
+const maxCopies = 8
+
+function buildHeat(planned: PlannedHeat): BuiltHeat {
+  const { kernel } = planned
+  const wanted = Math.min(
+    maxCopies,
+    Math.ceil(targetMacs / planned.macs),
+    Math.floor(maxWeightElements / weightElements(kernel)),
+  )
+  const copies = Math.max(1, wanted)
+  const built = planned.forms.flatMap((form) => {
+    const model = buildMicroModel(kernel, form, copies)
+    return model === undefined ? [] : [{ form, model }]
+  })
+  const [first] = built
+  const idle = first === undefined ? [] : [buildIdleModel(first.model)]
+  const models = [...idle, ...built.map(({ model }) => model)]
+  return { planned, copies, models, forms: built.map(({ form }) => form) }
+}
+
+function readTimes({ planned, copies, forms }: BuiltHeat, runs: readonly (number | null)[]): KernelTimes {
+  const [idle, ...rest] = runs
+  const impossible = planned.forms.map((form): [string, null] => [form, null])
+  const times = new Map<string, number | null>([...Object.entries(planned.known), ...impossible])
+  for (const [index, form] of forms.entries()) {
+    const run = rest[index]
+    if (run == null) continue
+    const micros = ((run - (idle ?? 0)) * 1000) / copies
+    // A disturbed run says nothing; the next model with this kernel asks again.
+    if (micros > 0) times.set(form, micros)
+    else times.delete(form)
+  }
+  return Object.fromEntries(times)
+}

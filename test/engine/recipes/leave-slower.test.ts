@@ -1,0 +1,86 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { loadModel, openDataset, type Model } from '../../../src/engine/index.ts'
+import { createOracle, openKernelCache, type KernelOracle, type KernelTimes } from '../../../src/engine/oracle/index.ts'
+import { keyOf } from '../../../src/engine/oracle/kernel.ts'
+import { readKernels } from '../../../src/engine/oracle/read-kernel.ts'
+import { explainSlower, knownDims, leaveSlower } from '../../../src/engine/recipes/leave-slower.ts'
+import { parseRecipe } from '../../../src/engine/recipes/parse.ts'
+import { runRecipe } from '../../../src/engine/recipes/run.ts'
+import { runtime } from '../passes/support.ts'
+
+const digits = (name: string) => path.resolve(import.meta.dirname, '../../../examples/digits', name)
+const host = { cpu: 'test', isa: [], ort: '1.30.0', threads: 1 }
+const signal = new AbortController().signal
+const target = { device: 'cpu', threads: 1, batch: 1, isa: [] }
+
+let folder: string
+let model: Model
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'hasten-slower-'))
+  model = await loadModel(digits('digits.onnx'))
+})
+afterAll(async () => rm(folder, { recursive: true, force: true }))
+
+/** An oracle that has measured everything before: nothing is left for a process to do. */
+async function oracleThatKnows(timesOf: (name: string) => KernelTimes): Promise<KernelOracle> {
+  const cache = openKernelCache(await mkdtemp(path.join(folder, 'kernels-')), host)
+  const kernels = readKernels(model, knownDims(model, { target, signal }))
+  await cache.add(Object.fromEntries([...kernels].map(([node, kernel]) => [keyOf(kernel), timesOf(node.name)])))
+  return createOracle({ host, cache, runtime: { url: 'file:///no/runtime.js', factory: 'none' } })
+}
+
+const onlyConv2Slower = (name: string) => ({ fp32: 100, 'qdq-u8s8': name === 'conv2' ? 120 : 60 })
+
+test('what is slower stays float in the result, and the notes say by how much', async () => {
+  const calibration = await openDataset(digits('calibration.npz'))
+  const oracle = await oracleThatKnows(onlyConv2Slower)
+  const { notes } = await runRecipe({
+    model: digits('digits.onnx'),
+    recipe: parseRecipe({ version: 1, steps: [{ pass: 'quantize.static', options: { calibration: { samples: 8 } } }] }),
+    runtime,
+    target,
+    calibration,
+    signal,
+    workDir: await mkdtemp(path.join(folder, 'work-')),
+    oracle,
+  })
+  await calibration.close()
+  const of = (node: string) => notes.find((note) => note.node === node)
+  expect(of('conv2')).toMatchObject({
+    action: 'skipped',
+    reason: 'the oracle says slower: 120.0 µs against 100.0 µs on this host',
+  })
+  expect(of('conv3')).toMatchObject({ action: 'done' })
+})
+
+test('a difference within what two measurements differ by is none', async () => {
+  const oracle = await oracleThatKnows(() => ({ fp32: 100, 'qdq-u8s8': 105 }))
+  const step = { pass: 'quantize.static', options: { exclude: ['mine'] } } as const
+  expect((await leaveSlower(model, step, { oracle, target, signal })).step.options['exclude']).toEqual(['mine'])
+})
+
+test('other devices, other passes and no oracle leave a step as it is', async () => {
+  const oracle = await oracleThatKnows(onlyConv2Slower)
+  const step = { pass: 'quantize.static', options: {} } as const
+  const fp16 = { pass: 'fp16', options: {} } as const
+  expect((await leaveSlower(model, step, { target, signal })).step).toBe(step)
+  expect((await leaveSlower(model, fp16, { oracle, target, signal })).step).toBe(fp16)
+  const cuda = { ...target, device: 'cuda' }
+  expect((await leaveSlower(model, step, { oracle, target: cuda, signal })).step).toBe(step)
+})
+
+test('a node that a user excluded keeps that reason', () => {
+  const notes = [{ node: 'conv1', op: 'Conv', action: 'skipped', reason: 'excluded by the options' }] as const
+  const step = { pass: 'quantize.static', options: {} } as const
+  expect(explainSlower(notes, { step, reasons: new Map([['conv2', 'slower']]) })).toEqual(notes)
+})
+
+test('open sizes come from the target, the dataset, then an earlier run', () => {
+  const sampleInputs = [{ name: 'image', dtype: 'float32', dims: [null, 1, 28, 28] }] as const
+  expect(knownDims(model, { target: { ...target, batch: 4 }, signal, sampleInputs }).get('image')).toEqual([
+    4, 1, 28, 28,
+  ])
+})
