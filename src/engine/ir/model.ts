@@ -1,4 +1,4 @@
-import { subgraphsOf } from './attribute.ts'
+import { subgraphsOf, type Attribute } from './attribute.ts'
 import { Graph, type Node } from './graph.ts'
 
 /** A model-local function: a graph whose inputs have no types and whose nodes may refer to its attributes. */
@@ -7,8 +7,10 @@ export interface ModelFunction {
   readonly name: string
   readonly overload: string
   readonly graph: Graph
-  /** Names of the attributes without a default that a call gives. */
+  /** Names of the attributes that a call may give. */
   readonly attributes: readonly string[]
+  /** Attributes that have a value when a call does not give one. */
+  readonly defaults: ReadonlyMap<string, Attribute>
   readonly opsetImports: Map<string, number>
   readonly opaque?: unknown
 }

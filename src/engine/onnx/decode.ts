@@ -142,10 +142,7 @@ function decodeInitializers(proto: GraphProto, names: NameTable, external: Exter
 /** Adds the nodes, then connects them: a file's nodes may be in any order, and subgraphs see all outer values. */
 function connectNodes(protos: readonly NodeProto[], names: NameTable, external: ExternalReader): void {
   const nodes = protos.map((proto) => addNode(proto, names))
-  const decoder: AttributeDecoder = {
-    tensor: (proto) => decodeTensor(proto, external),
-    graph: (proto) => decodeGraph(proto, { external, outer: names }),
-  }
+  const decoder = attributeDecoder(names, external)
   protos.forEach((proto, at) => {
     const node = nodes[at] as Node
     proto.input.forEach((name, index) => {
@@ -153,6 +150,13 @@ function connectNodes(protos: readonly NodeProto[], names: NameTable, external: 
     })
     for (const each of proto.attribute) node.setAttribute(each.name, decodeAttribute(each, decoder))
   })
+}
+
+function attributeDecoder(names: NameTable, external: ExternalReader): AttributeDecoder {
+  return {
+    tensor: (proto) => decodeTensor(proto, external),
+    graph: (proto) => decodeGraph(proto, { external, outer: names }),
+  }
 }
 
 function addNode(proto: NodeProto, names: NameTable): Node {
@@ -198,6 +202,7 @@ function decodeFunction(proto: FunctionProto, external: ExternalReader): ModelFu
   connectNodes(proto.node, names, external)
   const known = new Set(proto.valueInfo.filter((info) => applyInfo(names.values.get(info.name), info, 'info')))
   for (const output of proto.output) graph.addOutput(resolve(names, output, `output of function '${proto.name}'`))
+  const decoder = attributeDecoder(names, external)
   const rest = withoutFields(FunctionProtoSchema, proto, ['input', 'output', 'node'])
   rest.valueInfo = proto.valueInfo.filter((info) => !known.has(info))
   return {
@@ -206,6 +211,7 @@ function decodeFunction(proto: FunctionProto, external: ExternalReader): ModelFu
     overload: proto.overload,
     graph,
     attributes: [...proto.attribute, ...proto.attributeProto.map(({ name }) => name)],
+    defaults: new Map(proto.attributeProto.map((each) => [each.name, decodeAttribute(each, decoder)])),
     opsetImports: decodeOpsets(proto.opsetImport),
     opaque: rest,
   }

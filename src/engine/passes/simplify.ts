@@ -1,11 +1,14 @@
 import { cloneModel } from '../ir/clone.ts'
 import { graphsWithin, type Model } from '../ir/model.ts'
 import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
+import { inlineFunctions } from '../rewrite/inline-functions.ts'
 import { applyRules } from '../rewrite/driver.ts'
 import { openJournal, type JournalOptions } from '../rewrite/journal.ts'
+import { mergeCommon } from '../rewrite/merge-common.ts'
 import { losslessRules } from '../rewrite/rules/index.ts'
 import type { Rule } from '../rewrite/rule.ts'
 import { definePass, type Note, type PassContext, type PassOptions } from './pass.ts'
+import { upgradeOpset } from './opset/upgrade.ts'
 import { foldConstants } from './simplify/fold-constants.ts'
 import { liftConstants } from './simplify/lift-constants.ts'
 import { prepareProof } from './simplify/prove.ts'
@@ -23,13 +26,31 @@ export const simplifyPass = definePass({
   version: 2,
   async run(model, options, context) {
     const rules = losslessRules.filter((rule) => !options.skip.includes(rule.name))
-    const replay = (journalOptions: JournalOptions) => rewriteCopy(model, rules, options, context, journalOptions)
+    const upgrade = upgraded(model, options)
+    const start = { model: upgrade.model, rules }
+    const replay = (journalOptions: JournalOptions) => rewriteCopy(start, options, context, journalOptions)
     const { attempt, rolledBack = [], note } = await proveAttempt(model, replay, options, context)
-    const modified = attempt.changes > 0
-    const notes = [...(note === undefined ? [] : [note]), ...describeAttempt(attempt, rolledBack, rules)]
+    const modified = attempt.changes > 0 || upgrade.model !== model
+    const notes = [
+      ...upgrade.notes,
+      ...(note === undefined ? [] : [note]),
+      ...describeAttempt(attempt, rolledBack, rules),
+    ]
     return { model: modified ? attempt.model : model, modified, notes }
   },
 })
+
+/** The model in the opset that was asked for, if it is not there yet. */
+function upgraded(original: Model, { opset }: Options): { model: Model; notes: readonly Note[] } {
+  const from = original.opsetImports.get('') ?? 1
+  if (opset === undefined || from >= opset) return { model: original, notes: [] }
+  const model = cloneModel(original)
+  inlineFunctions(model, openJournal())
+  liftConstants(model)
+  const declined = upgradeOpset(model, opset)
+  if (declined === undefined) return { model, notes: [{ action: 'info', reason: `opset ${from} became ${opset}` }] }
+  return { model: original, notes: [{ action: 'skipped', reason: `the opset stays ${from}: ${declined}` }] }
+}
 
 interface SimplifyAttempt extends Attempt {
   readonly changes: number
@@ -43,21 +64,28 @@ interface Outcome {
   readonly note?: Note
 }
 
+interface Start {
+  readonly model: Model
+  readonly rules: readonly Rule[]
+}
+
 async function rewriteCopy(
-  original: Model,
-  rules: readonly Rule[],
+  { model: original, rules }: Start,
   options: Options,
   context: PassContext,
   journalOptions: JournalOptions,
 ): Promise<SimplifyAttempt> {
   const model = cloneModel(original)
   const journal = openJournal(journalOptions)
+  const skips = (rule: string) => options.skip.includes(rule)
+  if (!skips('inline-function')) inlineFunctions(model, journal)
   liftConstants(model, journal)
   const budget = { bytes: options.maxGrowthBytes }
   for (let round = 0; round < maxRounds; round += 1) {
     context.signal.throwIfAborted()
     const folded = await foldConstants(context, model, journal, budget)
-    if (folded + applyRules(model, rules, journal) === 0) break
+    const merged = skips('merge-common') ? 0 : mergeCommon(model, journal)
+    if (folded + merged + applyRules(model, rules, journal) === 0) break
   }
   const deadNodes = removeDeadNodes(model.graph).length
   const unusedInitializers = removeUnusedInitializers(model).length
@@ -86,7 +114,7 @@ async function proveAttempt(
 }
 
 function describeAttempt(attempt: SimplifyAttempt, back: readonly RolledBack[], rules: readonly Rule[]): Note[] {
-  const titles = new Map(rules.map((rule) => [rule.name, rule.title]))
+  const titles = new Map([...rules.map((rule) => [rule.name, rule.title] as const), ...otherTitles])
   const done = attempt.journal.applied.filter((rewrite) => rewrite.rule !== 'lift-constant')
   return [
     ...describeTotals(attempt),
@@ -97,6 +125,12 @@ function describeAttempt(attempt: SimplifyAttempt, back: readonly RolledBack[], 
     ...describeRefusals(attempt),
   ]
 }
+
+/** What is no rule, since it does not start from a pattern. */
+const otherTitles = [
+  ['merge-common', 'computes the same as another node, which is read instead'],
+  ['inline-function', 'call of a model function replaced by its nodes'],
+] as const
 
 function describeTotals({ journal, deadNodes, unusedInitializers }: SimplifyAttempt): Note[] {
   const lifted = journal.applied.filter((rewrite) => rewrite.rule === 'lift-constant').length

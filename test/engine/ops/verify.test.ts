@@ -128,6 +128,7 @@ describe('verify', () => {
       overload: '',
       graph: body,
       attributes: [],
+      defaults: new Map(),
       opsetImports: new Map([['', 17]]),
     })
     model.opsetImports.set('local', 1)

@@ -142,3 +142,43 @@ test.each([
   },
   60_000,
 )
+
+test('the opset is upgraded when asked, which lets more be fused', async () => {
+  const nodes: NodeSpec[] = [
+    ['ReduceMean', ['x'], ['m'], { axes: [-1] }],
+    ['Sub', ['x', 'm'], ['c']],
+    ['Pow', ['c', 'two'], ['q']],
+    ['ReduceMean', ['q'], ['v'], { axes: [-1] }],
+    ['Add', ['v', 'eps'], ['w']],
+    ['Sqrt', ['w'], ['r']],
+    ['Div', ['c', 'r'], ['z']],
+    ['Mul', ['z', 'gamma'], ['y']],
+  ]
+  const initializers = { two: floats([], [2]), eps: floats([], [1e-5]), gamma: floats([3], [1, 2, 3]) }
+  const original = modelOf(nodes, { opset: 13, initializers })
+  expect((await applyPass('simplify', original)).modified).toBe(false)
+  const { model, notes } = await applyPass('simplify', original, { opset: 17 })
+  expect(countOps(model)).toEqual({ LayerNormalization: 1 })
+  expect(notes[0]).toEqual({ action: 'info', reason: 'opset 13 became 17' })
+  await expectSame(original, model, { x })
+})
+
+function branches(wrong: boolean): NodeSpec[] {
+  const branch = (nodes: NodeSpec[]) => ({ graph: { outputs: { o: ['float32'] as const }, nodes } })
+  const swish: NodeSpec[] = hardSwish.map((node) => (node[2][0] === 'y' ? ['Div', ['m', 'six'], ['o']] : node))
+  return [
+    ['ReduceSum', ['x'], ['total'], { keepdims: 0 }],
+    ['Constant', [], ['huge'], { value: floats([], [wrong ? 1e9 : -1e9]) }],
+    ['Less', ['total', 'huge'], ['small']],
+    ['If', ['small'], ['y'], { then_branch: branch(swish), else_branch: branch(swish) } as never],
+  ]
+}
+
+test.each([true, false])('branches are rewritten like the main graph, and both are proven (%s)', async (taken) => {
+  const original = modelOf(branches(taken))
+  const { model, notes } = await applyPass('simplify', original)
+  expect(countOps(model)).toMatchObject({ HardSigmoid: 2, Mul: 2 })
+  expect(countOps(model)['Clip']).toBeUndefined()
+  expect(notes[0]?.reason).toMatch(/^2 rewrites proven/)
+  await expectSame(original, model, { x })
+})

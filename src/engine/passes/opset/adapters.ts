@@ -165,12 +165,59 @@ const decline =
   () =>
     reason
 
+/** Reductions whose axes became an input with opset 18; ReduceSum's had before. */
+const reductions = ['L1', 'L2', 'LogSum', 'LogSumExp', 'Max', 'Mean', 'Min', 'Prod', 'SumSquare'].map(
+  (kind) => `Reduce${kind}`,
+)
+
+function renameTo(opType: string): Adapter {
+  return (node, { graph }) => {
+    replaceNode(node, graph, opType, [...node.inputs], Object.fromEntries(node.attributes))
+    return undefined
+  }
+}
+
+/** Writes down a default that changed. */
+function setDefault(name: string, value: Attribute): Adapter {
+  return (node) => {
+    if (!node.attributes.has(name)) node.setAttribute(name, value)
+    return undefined
+  }
+}
+
+/** Until opset 14 further outputs meant training. */
+const declineTraining: Adapter = (node) =>
+  node.outputs.slice(1).some((output) => output.uses.size > 0 || output.isGraphOutput)
+    ? 'it gives its statistics'
+    : undefined
+
+/** Equal parts have to be counted since opset 18, and the last may be smaller. */
+const nameParts: Adapter = (node) => {
+  if (node.inputs[1] === undefined) node.setAttribute('num_outputs', attribute.int(node.outputs.length))
+  return undefined
+}
+
+const axisToInput: Adapter = (node, { graph }) => {
+  const data = BigInt64Array.of(BigInt(getInt(node, 'axis', 1)))
+  node.setInput(2, graph.addInitializer(graph.freshName(`${node.name}/axis`), tensorOf('int64', [], data)))
+  node.removeAttribute('axis')
+  return undefined
+}
+
+const gridModes: Readonly<Record<string, string>> = { bilinear: 'linear', bicubic: 'cubic' }
+
+const renameModes: Adapter = (node) => {
+  const mode = getString(node, 'mode', 'bilinear')
+  node.setAttribute('mode', attribute.string(gridModes[mode] ?? mode))
+  return undefined
+}
+
 /** What changed incompatibly, by the version it changed in. Every other operator reads the same in both versions. */
 export const adapters: Readonly<Record<number, Readonly<Record<string, Adapter>>>> = {
   8: {},
   9: { BatchNormalization: adaptBatchNorm, Upsample: scalesToInput, Scan: decline('Scan changed its layout') },
   10: { Slice: adaptSlice, TopK: adaptTopK, Upsample: toResize((node) => node.inputs[1]) },
-  11: { Clip: adaptClip, Pad: adaptPad, Resize: adaptResize },
+  11: { Clip: adaptClip, Pad: adaptPad, Resize: adaptResize, Scatter: renameTo('ScatterElements') },
   12: { Dropout: adaptDropout },
   13: {
     Squeeze: intsToInput('axes', 1),
@@ -181,6 +228,14 @@ export const adapters: Readonly<Record<number, Readonly<Record<string, Adapter>>
     LogSoftmax: adaptSoftmax,
     Hardmax: adaptSoftmax,
   },
+  14: { BatchNormalization: declineTraining },
+  16: { RoiAlign: setDefault('coordinate_transformation_mode', attribute.string('output_half_pixel')) },
+  18: {
+    ...Object.fromEntries(reductions.map((opType) => [opType, intsToInput('axes', 1)])),
+    Split: nameParts,
+  },
+  20: { DFT: axisToInput, GridSample: renameModes },
+  21: { GroupNormalization: decline('its scale and bias are per group, since opset 21 per channel') },
 }
 
 /** A Resize made of an Upsample has the new form already. */

@@ -16,6 +16,15 @@ export const simplifyOptions = Type.Object(
         description: 'Run the model before and after, and roll back every rewrite that changes an output.',
       }),
     ),
+    opset: Type.Optional(
+      Type.Integer({
+        minimum: 7,
+        maximum: 22,
+        description:
+          'Version of ai.onnx to upgrade the model to first; a newer model stays as it is. ' +
+          'Without it the version stays: some operators, such as LayerNormalization (17), can then not be used.',
+      }),
+    ),
     skip: Type.Optional(
       Type.Array(Type.String({ maxLength: 64 }), {
         default: [],

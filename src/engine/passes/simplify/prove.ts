@@ -4,8 +4,10 @@ import type { Tensor } from '../../ir/tensor.ts'
 import type { SessionOptions } from '../../runtime/options.ts'
 import type { Feeds, Session } from '../../runtime/port.ts'
 import { compareTensors, largestDifference, type Difference } from '../compare-tensors.ts'
+import type { PassContext } from '../pass.ts'
 import { plainSession, withSession, type RunContext } from '../run-model.ts'
 import { sampleFeeds, type SampleSource } from '../sample-feeds.ts'
+import { forceBranches, hasBranches } from './force-branches.ts'
 
 const relativeTolerance = 1e-5
 
@@ -15,7 +17,7 @@ const relativeTolerance = 1e-5
  */
 const noiseFactor = 4
 
-type ProofContext = RunContext & SampleSource
+type ProofContext = RunContext & SampleSource & Pick<PassContext, 'log'>
 
 type Outputs = Readonly<Record<string, Tensor>>
 
@@ -49,12 +51,58 @@ async function recordAnswers(context: ProofContext, original: Model): Promise<Pr
   })
   const unsteady = findDifference(answers.slice(0, 1), again, [])
   if (unsteady !== undefined) return { reason: `the original answers differently each time: ${unsteady.detail}` }
-  const noise = measureNoise(answers, await answersOf(context, original, feeds, { optimizationLevel: 'all' }))
+  const free = { variant: (model: Model) => model, answers, noise: await noiseOf(context, original, feeds, answers) }
+  const trials = [free, ...(await forcedTrials(context, original, feeds))]
   return {
     sets: feeds.length,
-    findDifference: async (model) =>
-      findDifference(answers, await answersOf(context, model, feeds, plainSession), noise),
+    async findDifference(model) {
+      for (const { variant, answers: expected, noise } of trials) {
+        const found = await answersOf(context, variant(model), feeds, plainSession)
+        const difference = findDifference(expected, found, noise)
+        if (difference !== undefined) return difference
+      }
+      return undefined
+    },
   }
+}
+
+interface Trial {
+  readonly variant: (model: Model) => Model
+  readonly answers: readonly Outputs[]
+  readonly noise: Noise
+}
+
+/** Samples take one branch of an If. So that the other is proven too, both are also run whatever the condition says. */
+async function forcedTrials(context: ProofContext, original: Model, feeds: readonly Feeds[]): Promise<Trial[]> {
+  if (!hasBranches(original)) return []
+  const trials: Trial[] = []
+  for (const branch of [true, false]) {
+    const variant = (model: Model) => forceBranches(model, branch)
+    const answers = await answersIfAny(context, variant(original), feeds)
+    if (answers === undefined) continue
+    trials.push({ variant, answers, noise: await noiseOf(context, variant(original), feeds, answers) })
+  }
+  return trials
+}
+
+/** Answers, or undefined for a branch that can't run on these inputs. */
+async function answersIfAny(context: ProofContext, model: Model, feeds: readonly Feeds[]) {
+  try {
+    return await answersOf(context, model, feeds, plainSession)
+  } catch (error) {
+    if (context.signal.aborted || !(error instanceof HastenError)) throw error
+    context.log(`a branch was not proven, since it can't run on the sample inputs: ${error.message}`)
+    return undefined
+  }
+}
+
+async function noiseOf(
+  context: ProofContext,
+  model: Model,
+  feeds: readonly Feeds[],
+  answers: readonly Outputs[],
+): Promise<Noise> {
+  return measureNoise(answers, await answersOf(context, model, feeds, { optimizationLevel: 'all' }))
 }
 
 function answersOf(

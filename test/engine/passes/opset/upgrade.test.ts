@@ -99,6 +99,90 @@ test.each<[string, number, NodeSpec[], Partial<ModelSpec>?, Record<string, unkno
   await expectSame(original, model, (feeds ?? { x }) as never)
 })
 
+const ones = { one: floats([2], [1, 1]), zero: floats([2], [0, 0]) }
+
+test.each<[string, number, number, NodeSpec[], Partial<ModelSpec>?, Record<string, unknown>?]>([
+  ['ReduceMean with axes', 13, 18, [['ReduceMean', ['x'], ['y'], { axes: [-1], keepdims: 0 }]]],
+  ['ReduceMax of everything', 13, 18, [['ReduceMax', ['x'], ['y']]]],
+  ['ReduceL2', 11, 22, [['ReduceL2', ['x'], ['y'], { axes: [1, 2] }]]],
+  ['Split in equal parts', 13, 18, [['Split', ['x'], ['y', 'b'], { axis: 2 }]]],
+  ['Split in given parts', 11, 22, [['Split', ['x'], ['a', 'y'], { axis: 2, split: [1, 3] }]]],
+  [
+    'Scatter',
+    9,
+    13,
+    [['Scatter', ['x', 'i', 'u'], ['y'], { axis: 2 }]],
+    { initializers: { i: int64s([1, 1, 1], [2]), u: floats([1, 1, 1], [9]) } },
+  ],
+  [
+    'BatchNormalization',
+    7,
+    22,
+    [['BatchNormalization', ['x', 'one', 'zero', 'zero', 'one'], ['y']]],
+    { ...imageInput, initializers: ones },
+    image,
+  ],
+  [
+    'GridSample',
+    16,
+    20,
+    [['GridSample', ['x', 'g'], ['y'], { mode: 'bilinear', padding_mode: 'border' }]],
+    { ...imageInput, initializers: { g: floats([1, 2, 2, 2], (index) => noise(index, 5)) } },
+    image,
+  ],
+  [
+    'GridSample with its default',
+    16,
+    22,
+    [['GridSample', ['x', 'g'], ['y']]],
+    { ...imageInput, initializers: { g: floats([1, 2, 2, 2], (index) => noise(index, 5)) } },
+    image,
+  ],
+  [
+    'DFT',
+    17,
+    20,
+    [['DFT', ['s'], ['y'], { axis: 1 }]],
+    { inputs: { s: ['float32', [1, 8, 1]] } },
+    { s: floats([1, 8, 1], (index) => noise(index)) },
+  ],
+  [
+    'RoiAlign',
+    13,
+    16,
+    [['RoiAlign', ['x', 'r', 'b'], ['y'], { output_height: 2, output_width: 2 }]],
+    { ...imageInput, initializers: { r: floats([1, 4], [0, 0, 2, 3]), b: int64s([1], [0]) } },
+    image,
+  ],
+])('%s of opset %i means the same in %i', async (_what, opset, target, nodes, extra, feeds) => {
+  const original = modelOf(opset, nodes, extra)
+  const model = cloneModel(original)
+  expect(upgradeOpset(model, target)).toBeUndefined()
+  expect(model.opsetImports.get('')).toBe(target)
+  expect(verify(model)).toEqual([])
+  await expectSame(original, model, (feeds ?? { x }) as never)
+})
+
+test('what can not be upgraded says why, and nothing is upgraded further than there are adapters', () => {
+  const group = modelOf(18, [['GroupNormalization', ['x', 'one', 'zero'], ['y'], { num_groups: 2 }]], {
+    initializers: ones,
+  })
+  expect(upgradeOpset(group, 21)).toMatch(/per group/)
+  expect(upgradeOpset(modelOf(17, [['Relu', ['x'], ['y']]]), 23)).toBe('there are no adapters beyond opset 22')
+})
+
+test.each([
+  ['cls', [1, 3, 48, 96]],
+  ['rec', [1, 3, 48, 64]],
+  ['det', [1, 3, 64, 64]],
+] as const)('PP-OCR %s means the same in opset 22', async (name, dims) => {
+  const original = await loadModel(ocrModels[name])
+  liftConstants(original)
+  const model = cloneModel(original)
+  expect(upgradeOpset(model, 22)).toBeUndefined()
+  await expectSame(original, model, { x: floats(dims, (index) => noise(index)) })
+})
+
 test('a Softmax over several axes is flattened, one over the last is not', () => {
   expect(countOps(upgrade(modelOf(11, [['Softmax', ['x'], ['y'], { axis: 1 }]])).model)).toEqual({
     Shape: 1,

@@ -1,0 +1,24 @@
+import { cloneModel } from '../../ir/clone.ts'
+import type { Graph, Node } from '../../ir/graph.ts'
+import { graphsWithin, type Model } from '../../ir/model.ts'
+
+function branchesIn(graph: Graph): Node[] {
+  return [...graph.nodes].filter(({ opType, domain }) => opType === 'If' && domain === '')
+}
+
+/** Whether there is an If anywhere in a model. */
+export function hasBranches(model: Model): boolean {
+  return [...graphsWithin(model.graph)].some((graph) => branchesIn(graph).length > 0)
+}
+
+/** A copy in which every If takes its then-branch, or every one its else-branch, whatever its condition. */
+export function forceBranches(model: Model, branch: boolean): Model {
+  const copy = cloneModel(model)
+  for (const graph of graphsWithin(copy.graph)) {
+    for (const node of branchesIn(graph)) {
+      const condition = { dtype: 'bool' as const, dims: [], bytes: Uint8Array.of(branch ? 1 : 0) }
+      node.setInput(0, graph.addInitializer(graph.freshName('forced'), condition))
+    }
+  }
+  return copy
+}
