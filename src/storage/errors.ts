@@ -1,14 +1,14 @@
-import { HastenError, messageOf } from '../errors.ts'
+import { HastenError } from '../errors.ts'
 
 // Names that the socket, Postgres (SQLSTATE) and Prisma give to a database that is not there for us.
 const socketCodes = 'ECONNREFUSED ECONNRESET EPIPE ETIMEDOUT ENOTFOUND EAI_AGAIN EHOSTUNREACH ENETUNREACH'
 const sqlStates = '08000 08001 08003 08004 08006 57P01 57P02 57P03 53300'
-const prismaCodes = 'P1001 P1002 P1008 P1017 P2024 P2037'
+const prismaCodes = 'P1001 P1002 P1008 P1017 P2024 P2028 P2037'
 const adapterKinds = 'DatabaseNotReachable ConnectionClosed SocketTimeout TooManyConnections'
 const lostCodes = new Set([socketCodes, sqlStates, prismaCodes, adapterKinds].flatMap((codes) => codes.split(' ')))
 const fullCodes = new Set(['53100', '53000', 'ENOSPC', 'EDQUOT'])
 const lostMessages =
-  /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|is not queryable|Unable to start a transaction|terminating connection|Can't reach database server|Server has closed the connection|Connection ended unexpectedly/i
+  /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|is not queryable|Unable to start a transaction|terminating connection|Can't reach database server|Server has closed the connection|Connection ended unexpectedly|not (?:currently|yet) accepting connections/i
 
 /** What a caller should see of an error of the database: `unavailable`, `storage_full`, or the error as it is. */
 export function toStorageError(error: unknown): unknown {
@@ -18,7 +18,7 @@ export function toStorageError(error: unknown): unknown {
     return new HastenError('storage_full', 'The database is out of disk space', { cause: error })
   }
   const lost = chain.some(
-    (link) => codesOf(link).some((code) => lostCodes.has(code)) || lostMessages.test(messageOf(link)),
+    (link) => codesOf(link).some((code) => lostCodes.has(code)) || lostMessages.test(textOf(link)),
   )
   return lost ? new HastenError('unavailable', 'The database does not answer', { cause: error, retryAfter: 1 }) : error
 }
@@ -46,6 +46,8 @@ interface ErrorLink {
   readonly code?: unknown
   readonly kind?: unknown
   readonly originalCode?: unknown
+  readonly message?: unknown
+  readonly originalMessage?: unknown
   readonly cause?: unknown
   readonly meta?: { readonly driverAdapterError?: unknown; readonly code?: unknown }
   readonly errors?: readonly unknown[]
@@ -54,6 +56,12 @@ interface ErrorLink {
 function codesOf(link: unknown): string[] {
   const { code, kind, originalCode, meta } = (link ?? {}) as ErrorLink
   return [code, kind, originalCode, meta?.code].filter((value) => typeof value === 'string')
+}
+
+// P2039 is Prisma's word for anything that it has no code for: what the driver said lies in plain objects below it.
+function textOf(link: unknown): string {
+  const { message, originalMessage } = (link ?? {}) as ErrorLink
+  return [message, originalMessage].filter((text) => typeof text === 'string').join(' ')
 }
 
 // Prisma wraps the driver's error in its own, an AggregateError wraps one per address.

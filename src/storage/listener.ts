@@ -37,11 +37,22 @@ async function openClient({ connectionString, channels, logger, onNotify, onEnd 
   return client
 }
 
+/** Runs one piece of work after the other: a client takes one query at a time. */
+function createTurns(): (work: () => Promise<unknown>) => Promise<unknown> {
+  let last: Promise<unknown> = Promise.resolve()
+  return async (work) => {
+    const turn = last.then(work)
+    last = turn.catch(() => undefined)
+    return turn
+  }
+}
+
 /** One connection for all channels, made at the first listen and made again whenever it breaks. */
 export function createListener(connectionString: string, logger: Logger | undefined): Listener {
   const handlers = new Map<string, Set<NotifyHandler>>()
   const closing = new AbortController()
   let connection: Promise<Client> | undefined
+  const inTurn = createTurns()
 
   const connect = () => {
     const channels = [...handlers.keys()]
@@ -83,7 +94,7 @@ export function createListener(connectionString: string, logger: Logger | undefi
       }
       try {
         const client = await ready()
-        await client.query(`LISTEN ${client.escapeIdentifier(channel)}`)
+        await inTurn(async () => client.query(`LISTEN ${client.escapeIdentifier(channel)}`))
         return unsubscribe
       } catch (error) {
         unsubscribe()

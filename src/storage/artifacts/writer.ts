@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Pool } from 'pg'
 import { HastenError } from '../../errors.ts'
-import { isUniqueViolation } from '../errors.ts'
+import { isForeignKeyViolation, isUniqueViolation } from '../errors.ts'
 import { newId } from '../ids.ts'
 import { chunkBytes, cutChunks } from './chunks.ts'
 import type { BlobInfo, WriteOptions } from './port.ts'
@@ -67,7 +67,15 @@ async function writeChunks(pool: Pool, id: string, { source, maxBytes, signal }:
 
 async function insertChunk(pool: Pool, { id, seq, data }: { id: string; seq: number; data: Buffer }): Promise<void> {
   const text = 'INSERT INTO blob_chunks (blob_id, seq, data) VALUES ($1, $2, $3)'
-  await pool.query({ name: 'insert-chunk', text, values: [id, seq, data] })
+  try {
+    await pool.query({ name: 'insert-chunk', text, values: [id, seq, data] })
+  } catch (error) {
+    throw isForeignKeyViolation(error) ? collected(error) : error
+  }
+}
+
+function collected(cause?: unknown): HastenError {
+  return new HastenError('unavailable', 'The upload took too long and was collected', { cause })
 }
 
 /** Runs so many tasks at once; the first failure stops the next `run` or `drain`. */
@@ -141,7 +149,7 @@ async function commitSeal(pool: Pool, id: string, { sha256, sizeBytes }: BlobInf
     await client.query('BEGIN; SET LOCAL synchronous_commit = on')
     const text = 'UPDATE blobs SET sha256 = $2, size_bytes = $3, sealed_at = now(), touched_at = now() WHERE id = $1'
     const { rowCount } = await client.query(text, [id, sha256, sizeBytes])
-    if (rowCount !== 1) throw new HastenError('unavailable', 'The upload took too long and was collected')
+    if (rowCount !== 1) throw collected()
     await client.query('COMMIT')
     client.release()
   } catch (error) {

@@ -226,6 +226,18 @@ describe('garbage', () => {
     expect(await context.storage.artifacts.stat(sha256(bytes))).toBeUndefined()
   })
 
+  test('an upload that was collected before its last chunk fails in the same way', async () => {
+    const collected = async function* () {
+      yield randomBytes(3 * mebibyte)
+      await sql('DELETE FROM blobs WHERE sealed_at IS NULL')
+      for (let n = 0; n < 3; n += 1) yield randomBytes(mebibyte)
+    }
+    await expect(context.storage.artifacts.write(collected(), { maxBytes })).rejects.toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining('collected'),
+    })
+  })
+
   test('a model that is created while the collector runs keeps its content or is refused', async () => {
     const rounds = Array.from({ length: 20 }, async (_, i) => {
       const file = await storeFile(context.storage, 'model.onnx', `race ${i}`)
