@@ -1,5 +1,7 @@
 import { HastenError } from '../../errors.ts'
-import { collectRanges } from '../calibrate/collect-ranges.ts'
+import { collectRanges, type Calibration, type UseSession } from '../calibrate/collect-ranges.ts'
+import type { Dataset } from '../data/index.ts'
+import type { Node } from '../ir/graph.ts'
 import type { Model } from '../ir/model.ts'
 import { graphsWithin } from '../ir/model.ts'
 import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
@@ -8,6 +10,8 @@ import { int8Warnings } from './int8-target.ts'
 import { upgradeOpset } from './opset/upgrade.ts'
 import { definePass, type Note, type PassContext, type PassOptions, type PassResult } from './pass.ts'
 import { insertQdq } from './quantize/insert-qdq.ts'
+import { correctBiases } from './quantize/correct-bias.ts'
+import { prepareModel } from './quantize/prepare.ts'
 import { headNodes } from './quantize/head-nodes.ts'
 import { isLinearOp } from './quantize/linear-nodes.ts'
 import { observedValues, planQuantization, type Plan, type PlanOptions } from './quantize/plan.ts'
@@ -22,7 +26,7 @@ type Options = PassOptions<'quantize.static'>
 export const quantizeStaticPass = definePass({
   name: 'quantize.static',
   stage: 'calibrate',
-  version: 3,
+  version: 4,
   async run(original, options, context) {
     const model = cloneModel(original)
     liftConstants(model)
@@ -32,28 +36,31 @@ export const quantizeStaticPass = definePass({
     if (reason !== undefined) return unchanged(original, [{ action: 'skipped', reason }])
     const calibrated = await calibratePlan(model, options, scheme, context)
     if (calibrated.plan.anchors.size === 0) return unchanged(original, calibrated.plan.notes)
-    return { stage: 'optimize', run: () => Promise.resolve(quantizeModel(model, calibrated, options, context)) }
+    return { stage: 'optimize', run: () => quantizeModel(model, calibrated, options, context) }
   },
 })
 
 type Calibrated = Awaited<ReturnType<typeof calibratePlan>>
 
-function quantizeModel(
+async function quantizeModel(
   model: Model,
-  { plan, planOptions, calibration }: Calibrated,
+  { plan, planOptions, calibration, prepared }: Calibrated,
   options: Options,
-  { target }: PassContext,
-): PassResult {
+  context: PassContext,
+): Promise<PassResult> {
+  const { target, signal } = context
   const scheme = resolveScheme(options, target)
   insertQdq(model, plan, planOptions, calibration.ranges, scheme)
   removeDeadNodes(model.graph)
   removeUnusedInitializers(model)
-  const notes = [
-    ...describePlan(plan),
-    ...plan.notes,
-    ...describeSubgraphs(model),
-    calibrationNote(options, calibration.samples),
-  ]
+  const notes = [...prepared, ...describePlan(plan), ...plan.notes]
+  if (options.correctBias) {
+    const runs = { ...options.calibration, signal }
+    const layers = [...plan.anchors.values()]
+    const corrected = await correctBiases(model, layers, calibrationData(context), runs, sessionsOf(context))
+    notes.push({ action: 'info', reason: `biases of ${corrected} nodes were corrected` })
+  }
+  notes.push(...describeSubgraphs(model), calibrationNote(options, calibration.samples))
   return {
     model,
     modified: true,
@@ -71,41 +78,44 @@ function calibrationSession({ target }: PassContext): SessionOptions {
   return target.threads === undefined ? {} : { intraOpThreads: target.threads }
 }
 
+function sessionsOf(context: PassContext): UseSession {
+  return (model, use) => withSession(context, model, calibrationSession(context), use)
+}
+
+function calibrationData({ calibration }: PassContext): Dataset {
+  if (calibration !== undefined) return calibration
+  throw new HastenError(
+    'dataset_needed',
+    'quantize.static chooses ranges from a calibration dataset, and there is none',
+  )
+}
+
 async function calibratePlan(model: Model, options: Options, scheme: Scheme, context: PassContext) {
-  const { calibration: dataset, signal } = context
-  if (dataset === undefined) {
-    throw new HastenError(
-      'dataset_needed',
-      'quantize.static chooses ranges from a calibration dataset, and there is none',
-    )
-  }
+  const { signal, progress } = context
+  const dataset = calibrationData(context)
+  const useSession = sessionsOf(context)
   const base = {
     ops: options.ops,
     exclude: options.exclude,
     kept: headNodes(model, options.keepHeads),
     absorbsClamps: !scheme.activations.symmetric,
   }
-  const outline = planQuantization(model, { ...base, refusedValue: () => undefined })
-  if (outline.anchors.size === 0)
-    return {
-      plan: outline,
-      planOptions: { ...base, refusedValue: () => undefined },
-      calibration: { ranges: new Map(), samples: 0 },
-    }
-  const calibration = await collectRanges(
-    model,
-    observedValues(model, base),
-    dataset,
-    { ...options.calibration, affine: scheme.activations, signal, progress: context.progress },
-    (observed, use) => withSession(context, observed, calibrationSession(context), use),
-  )
+  const free: PlanOptions = { ...base, refusedValue: () => undefined }
+  const outline = planQuantization(model, free)
+  if (outline.anchors.size === 0) return { plan: outline, planOptions: free, calibration: nothingSeen, prepared: [] }
+  const isAnchor = (node: Node) => outline.anchors.has(node)
+  const prepared = await prepareModel(model, options, { isAnchor, dataset, signal, useSession })
+  const runs = { ...options.calibration, affine: scheme.activations, signal, progress }
+  const calibration = await collectRanges(model, observedValues(model, base), dataset, runs, useSession)
   const refusedValue = (name: string) => {
     const reason = calibration.refused.get(name)
     return reason === undefined ? undefined : `value '${name}' can't be quantized: ${reason}`
   }
   const planOptions: PlanOptions = { ...base, refusedValue }
-  return { plan: planQuantization(model, planOptions), planOptions, calibration }
+  return { plan: planQuantization(model, planOptions), planOptions, calibration, prepared }
 }
+
+const nothingSeen: Calibration = { ranges: new Map(), refused: new Map(), samples: 0 }
 
 function describePlan(plan: Plan): Note[] {
   const done =

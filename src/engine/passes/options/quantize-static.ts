@@ -161,6 +161,25 @@ export const quantizeStaticOptions = Type.Object(
       }),
     ),
     calibration: Type.Optional(calibrationOptions),
+    equalize: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: 'Cross-layer equalization: gives channels between two layers the same size in both.',
+      }),
+    ),
+    smoothQuant: Type.Optional(
+      Type.Union([Type.Enum(['off', 'auto']), Type.Number({ minimum: 0, maximum: 1 })], {
+        default: 'off',
+        description:
+          'SmoothQuant: how far outliers of the inputs of matrix products move into their weights (alpha); auto measures it.',
+      }),
+    ),
+    correctBias: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: 'Takes back what quantizing weights adds to the mean of each output channel, over the samples.',
+      }),
+    ),
   },
   { additionalProperties: false },
 )
