@@ -1,7 +1,9 @@
+import { codebookPass } from './codebook.ts'
 import { fp16Pass } from './fp16.ts'
 import type { PassName } from './options/index.ts'
 import type { Pass } from './pass.ts'
 import { quantizeDynamicPass } from './quantize-dynamic.ts'
+import { quantizeMixedPass } from './quantize-mixed.ts'
 import { quantizeStaticPass } from './quantize-static.ts'
 import { quantizeWeightsPass } from './quantize-weights.ts'
 import { simplifyPass } from './simplify.ts'
@@ -13,7 +15,9 @@ export const passes = {
   fp16: fp16Pass,
   'quantize.dynamic': quantizeDynamicPass,
   'quantize.static': quantizeStaticPass,
+  'quantize.mixed': quantizeMixedPass,
   'quantize.weights': quantizeWeightsPass,
+  codebook: codebookPass,
   tune: tunePass,
 } as const satisfies { [N in PassName]: Pass<N> }
 

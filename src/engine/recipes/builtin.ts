@@ -36,6 +36,16 @@ export const builtinRecipes = {
       { pass: 'quantize.static', options: {} },
     ],
   },
+  'int8-mixed': {
+    version: 1,
+    name: 'int8-mixed',
+    description:
+      'int8-static with the layers left in float that hurt most and gain least, so that quality stays in budget.',
+    steps: [
+      { pass: 'simplify', options: {} },
+      { pass: 'quantize.mixed', options: {} },
+    ],
+  },
   w8: {
     version: 1,
     name: 'w8',

@@ -22,7 +22,7 @@ import type { SessionOptions } from '../runtime/options.ts'
 import type { Runtime, TensorInfo } from '../runtime/port.ts'
 import { recipeNeeds } from './builtin.ts'
 import { explainSlower, leaveSlower, type AdvisedStep } from './leave-slower.ts'
-import type { Recipe, RecipeStep } from './schema.ts'
+import type { Recipe } from './schema.ts'
 import { cachedStep, type RecipeCache } from './step-cache.ts'
 
 /** Runs work as a stage of the job. */
@@ -145,7 +145,7 @@ function unitAt(options: RecipeOptions, state: RecipeState, index: number): Unit
     stage: pass.stage,
     run: async () => {
       const advised = await leaveSlower(state.model, step, options)
-      const begin = () => beginStep(pass, advised.step, options, state)
+      const begin = () => beginStep(pass, advised, options, state)
       const outcome = await cachedStep(options, advised.step, pass, state.key, begin)
       state.key = outcome.key
       if (!('stage' in outcome.value)) return { notes: accept(state, advised, outcome.value), next: next() }
@@ -156,7 +156,7 @@ function unitAt(options: RecipeOptions, state: RecipeState, index: number): Unit
 
 function beginStep(
   pass: Pass,
-  step: RecipeStep,
+  { step, savings }: AdvisedStep,
   options: RecipeOptions,
   state: RecipeState,
 ): Promise<PassResult | NextStage> {
@@ -168,6 +168,7 @@ function beginStep(
     workDir,
     progress: options.onProgress ?? (() => undefined),
     log: options.log ?? (() => undefined),
+    savings,
     ...(calibration === undefined ? {} : { calibration }),
     ...(sampleInputs === undefined ? {} : { sampleInputs }),
     ...(measure === undefined ? {} : { measure }),

@@ -13,7 +13,7 @@ test('every built-in recipe parses under its own name and fits the schema for ed
 
 test('only recipes with static quantization need calibration data', () => {
   const needing = Object.values(builtinRecipes).filter((recipe) => recipeNeeds(recipe).calibration)
-  expect(needing.map((recipe) => recipe.name)).toEqual(['int8-static'])
+  expect(needing.map((recipe) => recipe.name)).toEqual(['int8-static', 'int8-mixed'])
 })
 
 test('the schema for editors is closed and describes every option', () => {

@@ -75,7 +75,7 @@ test('other devices, other passes and no oracle leave a step as it is', async ()
 test('a node that a user excluded keeps that reason', () => {
   const notes = [{ node: 'conv1', op: 'Conv', action: 'skipped', reason: 'excluded by the options' }] as const
   const step = { pass: 'quantize.static', options: {} } as const
-  expect(explainSlower(notes, { step, reasons: new Map([['conv2', 'slower']]) })).toEqual(notes)
+  expect(explainSlower(notes, { step, reasons: new Map([['conv2', 'slower']]), savings: new Map() })).toEqual(notes)
 })
 
 test('open sizes come from the target, the dataset, then an earlier run', () => {

@@ -1,6 +1,8 @@
 import type { TSchema } from 'typebox'
+import { codebookOptions } from './codebook.ts'
 import { fp16Options } from './fp16.ts'
 import { quantizeDynamicOptions } from './quantize-dynamic.ts'
+import { quantizeMixedOptions } from './quantize-mixed.ts'
 import { quantizeStaticOptions } from './quantize-static.ts'
 import { quantizeWeightsOptions } from './quantize-weights.ts'
 import { simplifyOptions } from './simplify.ts'
@@ -18,7 +20,7 @@ export const passSchemas = {
   simplify: { title: 'Lossless rewrites, each proven on sample inputs', options: simplifyOptions, needs: {} },
   fp16: { title: 'float16 weights and arithmetic', options: fp16Options, needs: {} },
   'quantize.dynamic': {
-    title: 'int8 MatMul and Gemm with ranges measured at run time',
+    title: 'int8 products, LSTMs and embeddings, ranges measured at run time',
     options: quantizeDynamicOptions,
     needs: {},
   },
@@ -27,9 +29,19 @@ export const passSchemas = {
     options: quantizeStaticOptions,
     needs: { calibration: true },
   },
+  'quantize.mixed': {
+    title: 'int8 where a quality budget allows it, layer by layer',
+    options: quantizeMixedOptions,
+    needs: { calibration: true },
+  },
   'quantize.weights': {
     title: 'Weights of 2, 4 or 8 bits in blocks, activations in float',
     options: quantizeWeightsOptions,
+    needs: {},
+  },
+  codebook: {
+    title: 'Weights in 2 to 16 bits, uniform or not: a smaller file, the same speed',
+    options: codebookOptions,
     needs: {},
   },
   tune: { title: 'Session options measured on this host', options: tuneOptions, needs: {} },

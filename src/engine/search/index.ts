@@ -1,0 +1,2 @@
+export { selectChanges, type Choosable } from './select.ts'
+export { measureReverts, type Sensitivity } from './sensitivity.ts'
