@@ -66,7 +66,7 @@ const matrix: Record<string, (to: string) => boolean> = {
     ['storage', 'jobs'].includes(areaOf(to)),
   serving: (to) =>
     roots.includes(to) ||
-    to === 'engine/index.ts' ||
+    to === 'engine/serving.ts' ||
     to.startsWith('engine/runtime/') ||
     ['storage', 'serving'].includes(areaOf(to)),
   api: (to) =>
@@ -98,6 +98,7 @@ const engineRanks: Record<string, number> = {
   training: 6,
   passes: 7,
   recipes: 9,
+  'serving.ts': 4,
   'schemas.ts': 10,
   'index.ts': 11,
 }

@@ -1,4 +1,4 @@
-import type { DType } from './engine.ts'
+import type { DType } from '../engine/serving.ts'
 
 interface DatatypeRow {
   readonly dtype: DType

@@ -1,5 +1,5 @@
 import type { SerializedError } from '../errors.ts'
-import type { TensorInfo } from './engine.ts'
+import type { TensorInfo } from '../engine/serving.ts'
 import type { Lane } from './scheduler/lane.ts'
 import type { VersionStatistics } from './statistics.ts'
 

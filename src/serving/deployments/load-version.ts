@@ -1,6 +1,6 @@
 import { HastenError } from '../../errors.ts'
 import type { ArtifactCache, DeploymentRow, DeploymentVersionRow, ModelRow, Storage } from '../../storage/index.ts'
-import type { Runtime, Session } from '../engine.ts'
+import type { Runtime, Session } from '../../engine/serving.ts'
 import { createLane } from '../scheduler/lane.ts'
 import type { RunSlots } from '../scheduler/run-slots.ts'
 import type { ServedVersion } from '../served-version.ts'

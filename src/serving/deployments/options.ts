@@ -1,7 +1,7 @@
 import { Type, type Static } from 'typebox'
 import { Errors } from 'typebox/value'
 import { HastenError } from '../../errors.ts'
-import type { SessionOptions } from '../engine.ts'
+import type { SessionOptions } from '../../engine/serving.ts'
 
 /** What a deployment may set for a version. Session options are checked by the runtime, against its own schema. */
 const versionOptionsSchema = Type.Object(

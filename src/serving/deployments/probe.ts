@@ -1,6 +1,6 @@
 import { HastenError, messageOf } from '../../errors.ts'
 import { datatypeOf } from '../datatypes.ts'
-import { generateInputs, isViewable, viewOf, type Session, type Tensor, type TensorInfo } from '../engine.ts'
+import { generateInputs, isViewable, viewOf, type Session, type Tensor, type TensorInfo } from '../../engine/serving.ts'
 
 /** Runs before a version is called ready: the first ones allocate and plan memory. */
 const warmRuns = 3

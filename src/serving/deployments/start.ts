@@ -1,6 +1,6 @@
 import type { ArtifactCache, DeploymentRow, Storage } from '../../storage/index.ts'
 import type { Logger } from '../../telemetry.ts'
-import type { Runtime } from '../engine.ts'
+import type { Runtime } from '../../engine/serving.ts'
 import { createRunSlots } from '../scheduler/run-slots.ts'
 import type { Catalog } from '../served-version.ts'
 import { createCatalog, type LoopState } from './catalog.ts'

@@ -1,5 +1,5 @@
 import { HastenError } from '../../errors.ts'
-import type { Feeds, Tensor, TensorInfo } from '../engine.ts'
+import type { Feeds, Tensor, TensorInfo } from '../../engine/serving.ts'
 import type { ServingLimits } from '../limits.ts'
 import { invalidAt, isJsonObject, parseJsonObject, type JsonObject } from './json.ts'
 import { readOutputs, type RequestedOutput } from './output-choice.ts'

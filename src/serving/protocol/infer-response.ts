@@ -1,6 +1,6 @@
 import { HastenError } from '../../errors.ts'
 import { datatypeOf } from '../datatypes.ts'
-import type { Tensor } from '../engine.ts'
+import type { Tensor } from '../../engine/serving.ts'
 import type { ServingLimits } from '../limits.ts'
 import { encodeByteStrings } from './byte-strings.ts'
 import { writeJsonTensor } from './json-tensor.ts'

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { HastenError } from '../../errors.ts'
 import { datatypeTable, type Datatype } from '../datatypes.ts'
-import { byteLength, viewOf, type NumericTensor, type Tensor } from '../engine.ts'
+import { byteLength, viewOf, type NumericTensor, type Tensor } from '../../engine/serving.ts'
 
 interface JsonRule {
   /** What an element must be, for the error. */

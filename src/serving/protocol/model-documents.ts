@@ -1,5 +1,5 @@
 import { datatypeOf, datatypeTable } from '../datatypes.ts'
-import type { TensorInfo } from '../engine.ts'
+import type { TensorInfo } from '../../engine/serving.ts'
 import type { ServedVersion } from '../served-version.ts'
 import type { Duration } from '../statistics.ts'
 

@@ -1,6 +1,6 @@
 import { HastenError } from '../../errors.ts'
 import { datatypeOf } from '../datatypes.ts'
-import type { TensorInfo } from '../engine.ts'
+import type { TensorInfo } from '../../engine/serving.ts'
 import type { Signature } from './infer-request.ts'
 import { invalidAt, isJsonObject } from './json.ts'
 import { hasJsonForm } from './json-tensor.ts'

@@ -1,5 +1,5 @@
 import { HastenError } from '../../errors.ts'
-import { byteLength, type TensorInfo } from '../engine.ts'
+import { byteLength, type TensorInfo } from '../../engine/serving.ts'
 import type { ServingLimits } from '../limits.ts'
 import type { InferCall, Signature } from './infer-request.ts'
 import { binaryTensor } from './tensor-input.ts'

@@ -1,6 +1,6 @@
 import { HastenError } from '../../errors.ts'
 import { datatypeOf, datatypeTable, isDatatype, type Datatype } from '../datatypes.ts'
-import { byteLength, type Tensor, type TensorInfo } from '../engine.ts'
+import { byteLength, type Tensor, type TensorInfo } from '../../engine/serving.ts'
 import type { ServingLimits } from '../limits.ts'
 import { decodeByteStrings } from './byte-strings.ts'
 import type { Signature } from './infer-request.ts'

@@ -1,5 +1,5 @@
 import { HastenError } from '../../errors.ts'
-import type { BorrowedOutputs, Feeds, RunOptions, Session } from '../engine.ts'
+import type { BorrowedOutputs, Feeds, RunOptions, Session } from '../../engine/serving.ts'
 import type { RunSlots } from './run-slots.ts'
 
 export interface LaneOptions {

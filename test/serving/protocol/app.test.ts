@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createOrtRuntime } from '../../../src/engine/runtime/ort/index.ts'
 import { createKeyAuthorizer } from '../../../src/serving/authorize.ts'
-import type { Runtime } from '../../../src/serving/engine.ts'
+import type { Runtime } from '../../../src/engine/serving.ts'
 import { buildModel } from '../../support/models.ts'
 import { catalogOf, exchange, listen, loadModel, type TestModel, type TestServer } from '../support.ts'
 

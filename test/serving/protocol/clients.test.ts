@@ -3,7 +3,7 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { tensorOf } from '../../../src/engine/ir/tensor.ts'
 import { createOrtRuntime } from '../../../src/engine/runtime/ort/index.ts'
-import type { Runtime } from '../../../src/serving/engine.ts'
+import type { Runtime } from '../../../src/engine/serving.ts'
 import { buildModel } from '../../support/models.ts'
 import { catalogOf, exchange, listen, loadModel, type TestModel, type TestServer } from '../support.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { HastenError } from '../../../src/errors.ts'
-import type { DType } from '../../../src/serving/engine.ts'
+import type { DType } from '../../../src/engine/serving.ts'
 import { defaultLimits } from '../../../src/serving/limits.ts'
 import { decodeInferRequest, type Signature } from '../../../src/serving/protocol/infer-request.ts'
 

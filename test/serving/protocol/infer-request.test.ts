@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { defaultLimits } from '../../../src/serving/limits.ts'
 import { decodeInferRequest, type Signature } from '../../../src/serving/protocol/infer-request.ts'
-import { viewOf } from '../../../src/serving/engine.ts'
+import { viewOf } from '../../../src/engine/serving.ts'
 import { bodyOf, bytesOf, decode, errorOf, signatureOf } from './support.ts'
 
 const pair = signatureOf('float32')

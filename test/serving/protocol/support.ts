@@ -1,6 +1,6 @@
 import { defaultLimits, type ServingLimits } from '../../../src/serving/limits.ts'
 import { decodeInferRequest, type InferCall, type Signature } from '../../../src/serving/protocol/infer-request.ts'
-import type { DType, Tensor, TensorInfo } from '../../../src/serving/engine.ts'
+import type { DType, Tensor, TensorInfo } from '../../../src/engine/serving.ts'
 import { HastenError } from '../../../src/errors.ts'
 
 /** A model of one input and one output of the same dtype. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { datatypeTable, type Datatype } from '../../../src/serving/datatypes.ts'
-import { viewOf, type NumericTensor, type Tensor } from '../../../src/serving/engine.ts'
+import { viewOf, type NumericTensor, type Tensor } from '../../../src/engine/serving.ts'
 import { defaultLimits } from '../../../src/serving/limits.ts'
 import { decodeByteStrings, encodeByteStrings } from '../../../src/serving/protocol/byte-strings.ts'
 import { decodeInferRequest } from '../../../src/serving/protocol/infer-request.ts'

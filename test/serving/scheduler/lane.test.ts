@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { HastenError } from '../../../src/errors.ts'
-import type { BorrowedOutputs, Session } from '../../../src/serving/engine.ts'
+import type { BorrowedOutputs, Session } from '../../../src/engine/serving.ts'
 import { createLane, type LaneRequest } from '../../../src/serving/scheduler/lane.ts'
 import { createRunSlots } from '../../../src/serving/scheduler/run-slots.ts'
 
