@@ -1,4 +1,4 @@
-import { Registry } from '@prometheus-io/client'
+import { collectDefaultMetrics, Registry } from '@prometheus-io/client'
 import { pino, type DestinationStream, type Logger } from 'pino'
 
 export type { Logger } from 'pino'
@@ -28,7 +28,12 @@ export function createLogger({ level, role, destination }: LoggerOptions): Logge
   return pino({ ...options, transport: { target: 'pino-pretty', options: { destination: 2, ignore: 'pid,hostname' } } })
 }
 
-/** A registry of its own per process role, never the library's global one: two apps can live in one test. */
+/**
+ * A registry of its own per process role, never the library's global one: two apps can live in one test. It has what
+ * Prometheus expects of every process: CPU time, memory, open files, event loop delay, garbage collection.
+ */
 export function createMetrics(): Registry {
-  return new Registry()
+  const register = new Registry()
+  collectDefaultMetrics({ register })
+  return register
 }
