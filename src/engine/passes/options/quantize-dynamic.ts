@@ -3,10 +3,12 @@ import { Type } from 'typebox'
 export const quantizeDynamicOptions = Type.Object(
   {
     ops: Type.Optional(
-      Type.Array(Type.Enum(['MatMul', 'Gemm']), {
-        default: ['MatMul', 'Gemm'],
+      Type.Array(Type.Enum(['MatMul', 'Gemm', 'LSTM', 'GRU', 'Gather']), {
+        default: ['MatMul', 'Gemm', 'LSTM', 'GRU', 'Gather'],
         uniqueItems: true,
-        description: 'Operator types to quantize. Conv is not among them: dynamic int8 makes it several times slower.',
+        description:
+          'Operator types to quantize; Gather means tables of embeddings. GRU stays float, with a note, until the runtime ' +
+          'has a kernel for it. Conv is not among them: dynamic int8 makes it several times slower.',
       }),
     ),
     perChannel: Type.Optional(

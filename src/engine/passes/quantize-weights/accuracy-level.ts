@@ -1,13 +1,14 @@
+import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { HastenError } from '../../../errors.ts'
 import { createModel, type Model } from '../../ir/model.ts'
 import { tensorOf } from '../../ir/tensor.ts'
 import { saveModel } from '../../onnx/index.ts'
 import { opAttributes } from '../../ops/index.ts'
-import type { MeasureSessions, PassContext } from '../pass.ts'
-import { timeSessions } from '../tune/time-sessions.ts'
+import type { PassContext } from '../pass.ts'
 import { packBlocks, type PackedBlocks } from './pack.ts'
 import { blocksPerRow, type BlockLayout } from './blocks.ts'
+import { timeProducts } from './time-products.ts'
 
 /** What MatMulNBits computes in: 1 float32, 4 activations rounded to int8 in blocks. 0 (unset) is 1 on CPUs. */
 export type AccuracyLevel = 1 | 4
@@ -37,25 +38,29 @@ const levels = [1, 4] as const
  */
 export async function chooseLevel(shape: ProductShape, budgetMs: number, context: PassContext): Promise<LevelChoice> {
   const packed = packBlocks(sampleWeight(shape))
-  const time = (name: string, model: Model) => timeModel(name, model, budgetMs / 3, context)
-  const float = await time('float', floatProduct(shape))
-  const times: number[] = []
-  for (const level of levels) times.push(await time(`level-${level}`, blockProduct(shape, packed, level)))
-  const [exact = float, rounded = float] = times
-  return rounded < worthwhile * exact ? { level: 4, float, chosen: rounded } : { level: 1, float, chosen: exact }
+  const models = [floatProduct(shape), ...levels.map((level) => blockProduct(shape, packed, level))]
+  const names = ['float', ...levels.map((level) => `level-${level}`)]
+  const files = names.map((name) => path.join(context.workDir, `product-${name}.onnx`))
+  try {
+    for (const [index, model] of models.entries()) await saveModel(model, files[index] ?? '')
+    const [float = 0, exact = 0, rounded = 0] = await timeModels(files, budgetMs, context)
+    return rounded < worthwhile * exact ? { level: 4, float, chosen: rounded } : { level: 1, float, chosen: exact }
+  } finally {
+    for (const file of files) await rm(file, { force: true })
+  }
 }
 
-async function timeModel(name: string, model: Model, budgetMs: number, context: PassContext): Promise<number> {
-  const file = path.join(context.workDir, `product-${name}.onnx`)
-  await saveModel(model, file)
-  const { runtime, target, signal, progress } = context
-  // Samples of the model's dataset don't fit a product alone.
-  const own: MeasureSessions = (modelPath, sessions, limits) =>
-    timeSessions(modelPath, sessions, { ...limits, context: { runtime, progress } })
+async function timeModels(files: readonly string[], budgetMs: number, context: PassContext): Promise<number[]> {
+  const { measure, runtime, target, signal } = context
   const session = target.threads === undefined ? {} : { intraOpThreads: target.threads }
-  const [timing] = await (context.measure ?? own)(file, [session], { budgetMs, signal })
-  if (timing === undefined) throw new HastenError('internal', 'a product was not timed')
-  return timing.medianMs
+  if (measure === undefined) return timeProducts(files, session, budgetMs, { runtime, signal })
+  const times: number[] = []
+  for (const file of files) {
+    const [timing] = await measure(file, [session], { budgetMs: budgetMs / files.length, signal })
+    if (timing === undefined) throw new HastenError('internal', 'a product was not timed')
+    times.push(timing.medianMs)
+  }
+  return times
 }
 
 /** Any weights do: the time of a product does not depend on them. */
