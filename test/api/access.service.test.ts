@@ -62,6 +62,7 @@ function requestsFor(o: Owned): Record<string, Request> {
     getModel: { url: `/v1/models/${o.model}` },
     deleteModel: { method: 'DELETE', url: `/v1/models/${o.model}` },
     getModelContent: { url: `/v1/models/${o.model}/content` },
+    getModelGraph: { url: `/v1/models/${o.model}/graph` },
     createDataset: { method: 'POST', url: '/v1/datasets', ...upload(npyBytes, 'x.npy') },
     listDatasets: { url: '/v1/datasets' },
     getDataset: { url: `/v1/datasets/${o.dataset}` },

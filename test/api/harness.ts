@@ -130,12 +130,42 @@ function createPlainInspect(storage: Storage): Inspect {
       if (bytes[0] !== 8) throw new HastenError('model_invalid', 'The file does not start like ONNX.')
       return { facts: sampleFacts(bytes.length), findings: [{ check: 'shape', detail: 'fine' }] }
     },
+    async graph() {
+      return graphInspection(250)
+    },
     async dataset(file, label) {
       const bytes = await read(file)
       if (bytes.length < 20) throw new HastenError('dataset_invalid', 'The file is truncated.')
       return { schema: { arrays: [{ name: 'x', dtype: 'float32', dims: [4, 2] }], labels: label ?? null }, samples: 4 }
     },
   }
+}
+
+/** A chain of operators, in pages of 100 as the inspection child gives them. */
+function graphInspection(count: number) {
+  const tensor = { name: 'v', dtype: 'float32', dims: ['n', 2] }
+  const nodes = Array.from({ length: count }, (_, index) => ({
+    index,
+    name: `node_${index}`,
+    op: 'Relu',
+    graph: '',
+    inputs: [{ ...tensor, constant: false }, null],
+    outputs: [tensor],
+    flops: 0,
+    bytes_moved: null,
+    parameters: 0,
+    traits: ['elementwise'],
+  }))
+  const { name, dtype, dims } = tensor
+  const edges = nodes.slice(1).map(({ index }) => ({ from: index - 1, to: index, input: 0, name, dtype, dims }))
+  const pages = Array.from({ length: Math.ceil(count / 100) }, (_, page) => {
+    const isHere = (index: number) => Math.floor(index / 100) === page
+    return JSON.stringify({
+      nodes: nodes.filter(({ index }) => isHere(index)),
+      edges: edges.filter(({ to }) => isHere(to)),
+    })
+  })
+  return { nodes: count, edges: count - 1, pages }
 }
 
 export function sampleFacts(size: number) {

@@ -1,5 +1,6 @@
 export { defaultAdmissionLimits, type AdmissionLimits, type Finding } from './admission-checks.ts'
 export { admitFile, type AdmissionReport } from './admit.ts'
+export { describeGraph, type EdgeFacts, type GraphFacts, type NodeFacts } from './describe-graph.ts'
 export { describeModel, type InterfaceFacts, type ModelFacts } from './facts.ts'
 export { macsOf } from './flops.ts'
 export { trialRun, type TrialOptions, type TrialReport } from './trial-run.ts'

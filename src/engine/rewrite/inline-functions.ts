@@ -84,8 +84,14 @@ function callsItself(called: ModelFunction, functions: Functions): boolean {
 }
 
 function calledBy({ graph }: ModelFunction, functions: Functions): ModelFunction[] {
-  const nodes = [...graphsWithin(graph)].flatMap((each) => [...each.nodes])
-  return nodes.flatMap((node) => functions.get(keyOf(node, node.opType)) ?? [])
+  const found: ModelFunction[] = []
+  for (const each of graphsWithin(graph)) {
+    for (const node of each.nodes) {
+      const inner = functions.get(keyOf(node, node.opType))
+      if (inner !== undefined) found.push(inner)
+    }
+  }
+  return found
 }
 
 /** Copies the nodes of a function in front of a call. Gives what stands for each value of the body. */

@@ -3,7 +3,14 @@ import { join } from 'node:path'
 import { HastenError } from '../../errors.ts'
 import { createLimiter } from '../limiter.ts'
 import { runCapped } from '../run-capped.ts'
-import type { DatasetInspection, Inspect, InspectSubject, ModelInspection, StoredFile } from './contract.ts'
+import type {
+  DatasetInspection,
+  GraphInspection,
+  Inspect,
+  InspectSubject,
+  ModelInspection,
+  StoredFile,
+} from './contract.ts'
 
 export interface InspectOptions {
   /** Module the child runs: `roles/inspect-child`. */
@@ -35,6 +42,9 @@ export function createInspect(options: InspectOptions): Inspect {
   return {
     async model(files) {
       return (await inspect({ kind: 'model', files: [...files] }, files)) as ModelInspection
+    },
+    async graph(files) {
+      return (await inspect({ kind: 'graph', files: [...files] }, files)) as GraphInspection
     },
     async dataset(file, label) {
       const subject = { kind: 'dataset' as const, file, ...(label === undefined ? {} : { label }) }

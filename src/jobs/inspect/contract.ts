@@ -5,6 +5,7 @@ const storedFile = Type.Object({ name: Type.String(), sha256: Type.String(), siz
 
 const subject = Type.Union([
   Type.Object({ kind: Type.Literal('model'), files: Type.Array(storedFile, { minItems: 1 }) }),
+  Type.Object({ kind: Type.Literal('graph'), files: Type.Array(storedFile, { minItems: 1 }) }),
   Type.Object({ kind: Type.Literal('dataset'), file: storedFile, label: Type.Optional(Type.String()) }),
 ])
 
@@ -25,6 +26,19 @@ export interface ModelInspection {
   readonly findings: readonly unknown[]
 }
 
+/** Nodes and edges of a model, cut into pages so that nobody has to hold or parse all of them to show some. */
+export interface GraphInspection {
+  readonly nodes: number
+  readonly edges: number
+  /** JSON of `{ nodes, edges }`: so many nodes as `graphPageSize`, and the edges into them. */
+  readonly pages: readonly string[]
+}
+
+export const graphPageSize = 100
+
+/** A graph of more nodes is described as far as this. */
+export const maxGraphNodes = 50_000
+
 export interface DatasetInspection {
   readonly schema: {
     readonly arrays: readonly { readonly name: string; readonly dtype: string; readonly dims: readonly number[] }[]
@@ -37,6 +51,8 @@ export interface DatasetInspection {
 export interface Inspect {
   /** @throws HastenError `model_invalid`, `model_unsafe`, `model_unsupported_op`, `model_out_of_memory` */
   model(files: readonly StoredFile[]): Promise<ModelInspection>
+  /** @throws HastenError `model_invalid`, `model_unsafe`, `model_out_of_memory` */
+  graph(files: readonly StoredFile[]): Promise<GraphInspection>
   /** @throws HastenError `dataset_invalid`, `model_out_of_memory` */
   dataset(file: StoredFile, label?: string): Promise<DatasetInspection>
 }

@@ -2,11 +2,19 @@ import { createWriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { dirname, resolve, sep } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { admitFile, openDataset, scanDataset } from '../../engine/index.ts'
+import { admitFile, describeGraph, loadModel, openDataset, scanDataset } from '../../engine/index.ts'
 import { HastenError } from '../../errors.ts'
 import type { ArtifactStore } from '../../storage/index.ts'
 import { findModelFile } from '../model-file.ts'
-import type { DatasetInspection, InspectSubject, ModelInspection, StoredFile } from './contract.ts'
+import {
+  graphPageSize,
+  maxGraphNodes,
+  type DatasetInspection,
+  type GraphInspection,
+  type InspectSubject,
+  type ModelInspection,
+  type StoredFile,
+} from './contract.ts'
 
 export interface InspectContext {
   readonly artifacts: Pick<ArtifactStore, 'read'>
@@ -19,7 +27,22 @@ type Subject<K extends InspectSubject['kind']> = Extract<InspectSubject, { kind:
 
 /** Looks at an upload in the process that was made for it. */
 export async function processInspect(context: InspectContext, subject: InspectSubject): Promise<unknown> {
+  if (subject.kind === 'graph') return inspectGraph(context, subject)
   return subject.kind === 'model' ? inspectModel(context, subject) : inspectDataset(context, subject)
+}
+
+async function inspectGraph(context: InspectContext, { files }: Subject<'graph'>): Promise<GraphInspection> {
+  for (const file of files) await fetchFile(context, file)
+  const { nodes, edges } = describeGraph(await loadModel(placeOf(context, findModelFile(files))))
+  const shown = Math.min(nodes.length, maxGraphNodes)
+  const readers = Map.groupBy(edges, ({ to }) => Math.floor(to / graphPageSize))
+  const pages = Array.from({ length: Math.ceil(shown / graphPageSize) }, (_, page) =>
+    JSON.stringify({
+      nodes: nodes.slice(page * graphPageSize, (page + 1) * graphPageSize),
+      edges: readers.get(page) ?? [],
+    }),
+  )
+  return { nodes: nodes.length, edges: edges.length, pages }
 }
 
 async function inspectModel(context: InspectContext, { files }: Subject<'model'>): Promise<ModelInspection> {

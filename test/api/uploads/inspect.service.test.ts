@@ -42,6 +42,20 @@ describe('an uploaded model', () => {
     expect(answer.body.signature.parameters).toBeGreaterThan(100_000)
   })
 
+  it('shows its graph, the same when it is asked for again', async () => {
+    const { body: model } = await upload('models', readFileSync(ocrModels.cls), 'cls.onnx')
+    const first = await api.call({ url: `/v1/models/${model.id}/graph` })
+    expect(first.status).toBe(200)
+    expect(first.body.nodes).toHaveLength(100)
+    expect(first.body.total.nodes).toBeGreaterThan(100)
+    // Its hundreds of Constant nodes come first.
+    const later = await api.call({ url: `/v1/models/${model.id}/graph?after=300` })
+    const conv = later.body.nodes.find(({ op }: { op: string }) => op === 'Conv')
+    expect(conv).toMatchObject({ graph: '', inputs: expect.any(Array), traits: ['quantizable'] })
+    expect(conv.parameters).toBeGreaterThan(0)
+    expect((await api.call({ url: `/v1/models/${model.id}/graph` })).body).toEqual(first.body)
+  })
+
   it.each([
     ['truncated', readFileSync(ocrModels.cls).subarray(0, 300_000)],
     ['random', Buffer.from(Array.from({ length: 5000 }, (_, index) => (index * 7919) % 256))],

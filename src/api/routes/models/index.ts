@@ -11,6 +11,7 @@ import { modelForm, rawModel } from '../../uploads/documented.ts'
 import { readMetadata, readName, refuseUnknownFields } from '../../uploads/fields.ts'
 import { receiveForm, receiveRaw } from '../../uploads/receive.ts'
 import { storeModel } from '../../uploads/store-model.ts'
+import { addGraphRoute } from './graph.ts'
 import { listQuery, modelList, renderModel } from './schema.ts'
 
 const uploadErrors = [
@@ -110,6 +111,7 @@ export const modelRoutes: ApiRoutes = async (app, context) => {
     found((await storage.models.remove(projectOf(request), id)) || undefined, `model ${id}`)
     return { id, object: 'model', deleted: true as const }
   })
+  addGraphRoute(app, context)
   app.get('/models/:id/content', download, async (request, reply) => {
     const { id } = request.params
     const { name, files } = found(await storage.models.find(projectOf(request), id), `model ${id}`)

@@ -9,7 +9,7 @@ const perChannelOpset = 13
 const oldestOpset = 7
 
 /** The newest opset that there are adapters for. */
-export const newestOpset = 22
+const newestOpset = 22
 
 /** The first IR version released with an opset, by the first opset it came with. */
 const irVersions: readonly (readonly [opset: number, irVersion: number])[] = [
