@@ -80,6 +80,7 @@ export const settings = {
   apiUrl: optionalText('HASTEN_URL', undefined, 'Where `hasten run`, `deploy` and `doctor` find the API'),
   apiKey: secret('HASTEN_KEY', undefined, 'Key they send; else the one `hasten start` left in the data directory'),
   logLevel: choice('LOG_LEVEL', logLevels, 'info', 'Least level logged'),
+  shutdownDelayMs: integer('SHUTDOWN_DELAY_MS', 0, 'Time to serve on at SIGTERM while `/readyz` already answers 503'),
   shutdownGraceMs: integer('SHUTDOWN_GRACE_MS', 10_000, 'Time requests and jobs have to end at SIGTERM'),
 } as const
 

@@ -13,6 +13,7 @@ import { limitsPlugin } from './plugins/limits.ts'
 import { metricsPlugin } from './plugins/metrics.ts'
 import { openapiPlugin } from './plugins/openapi.ts'
 import { validationPlugin } from './plugins/validation.ts'
+import { adviceRoutes } from './routes/advice/index.ts'
 import { compareRoutes } from './routes/compare/index.ts'
 import { datasetRoutes } from './routes/datasets/index.ts'
 import { deploymentRoutes } from './routes/deployments/index.ts'
@@ -54,7 +55,7 @@ export function buildApi(deps: ApiDeps): FastifyInstance {
     requestsPerMinute: limits.requestsPerMinute ?? 0,
     maxEventLoopDelayMs: limits.maxEventLoopDelayMs ?? 2000,
   })
-  app.register(healthPlugin, { checkReady: async () => storage.ping() })
+  app.register(healthPlugin, { checkReady: async () => storage.ping(), stopping: deps.stopping })
   app.register(async (scope) => registerControlPlane(scope, deps), { prefix: '/v1' })
   if (deps.serveUrl !== undefined) app.register(gatewayPlugin, { upstream: deps.serveUrl })
   return app
@@ -69,6 +70,7 @@ function registerControlPlane(app: FastifyInstance, deps: ApiDeps): void {
   const resources = { ...deps, watch }
   const routes = [
     modelRoutes,
+    adviceRoutes,
     datasetRoutes,
     recipeRoutes,
     jobRoutes,

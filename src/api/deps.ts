@@ -26,6 +26,8 @@ export interface ApiDeps {
   readonly logger: Logger
   readonly metrics: Registry
   readonly version: string
+  /** Aborted some time before the app is closed: `/readyz` says so, and everything else still answers. */
+  readonly stopping?: AbortSignal
   /** Base address of a `serve` process that answers `/v2`; without it `/v2` is not here. */
   readonly serveUrl?: string | undefined
 }

@@ -9,8 +9,7 @@ import { openStorage } from '../storage/index.ts'
 import { createMetrics, type Logger } from '../telemetry.ts'
 import { openDatabase } from './database.ts'
 import { openInspect } from './inspect.ts'
-import { closeAll, type RunningRole } from './lifecycle.ts'
-
+import { announceStop, closeAll, type RunningRole } from './lifecycle.ts'
 import { readVersion } from './version.ts'
 
 /**
@@ -24,6 +23,7 @@ export async function startApi(config: Config, logger: Logger): Promise<RunningR
   const queue = createQueueClient({ redisUrl: config.redisUrl, connectionString, prefix: config.queuePrefix, logger })
   const metrics = createMetrics()
   const jobMetrics = createJobMetrics(metrics)
+  const stopping = new AbortController()
   const app = buildApi({
     storage,
     queue,
@@ -37,6 +37,7 @@ export async function startApi(config: Config, logger: Logger): Promise<RunningR
     logger,
     metrics,
     version: readVersion(),
+    stopping: stopping.signal,
     serveUrl: config.serveUrl,
   })
   const url = await app.listen({ host: config.host, port: config.port })
@@ -47,6 +48,7 @@ export async function startApi(config: Config, logger: Logger): Promise<RunningR
   ]
   const close = async () =>
     closeAll([
+      async () => announceStop(stopping, config),
       async () => app.close(),
       ...loops.map((loop) => async () => loop.stop()),
       async () => queue.close(),

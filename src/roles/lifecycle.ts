@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import closeWithGrace from 'close-with-grace'
 import { loadConfig, type Config } from '../config.ts'
 import { HastenError, messageOf } from '../errors.ts'
@@ -25,7 +26,8 @@ export async function runRole(role: string, start: StartRole): Promise<void> {
   const config = loadConfig()
   const logger = createLogger({ level: config.logLevel, role })
   const running = await start(config, logger)
-  const grace = closeWithGrace({ delay: config.shutdownGraceMs + 5000, logger }, async ({ err, signal }) => {
+  const delay = config.shutdownDelayMs + config.shutdownGraceMs + 5000
+  const grace = closeWithGrace({ delay, logger }, async ({ err, signal }) => {
     if (err !== undefined) logger.error({ err }, 'stopping after an error')
     else logger.info({ signal }, 'stopping')
     await running.close()
@@ -48,6 +50,12 @@ export function reportFailure(error: unknown): void {
   }
   if (known !== undefined) process.stderr.write(`  ${known.hint}\n`)
   process.exitCode = 1
+}
+
+/** Says that this process is about to stop and serves on for a while, so that load balancers can turn away first. */
+export async function announceStop(stopping: AbortController, { shutdownDelayMs }: Config): Promise<void> {
+  stopping.abort()
+  await setTimeout(shutdownDelayMs)
 }
 
 /** Stops several things in order, each even if one before it failed; the first failure is thrown at the end. */

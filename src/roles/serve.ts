@@ -6,7 +6,7 @@ import { buildServing, createKeyAuthorizer, createOpenAuthorizer, startDeploymen
 import { newId, openCache, openStorage, type Storage } from '../storage/index.ts'
 import { createMetrics, type Logger } from '../telemetry.ts'
 import { openDatabase } from './database.ts'
-import { closeAll, type RunningRole } from './lifecycle.ts'
+import { announceStop, closeAll, type RunningRole } from './lifecycle.ts'
 import { createRuntime } from './runtime.ts'
 import { urlHost } from './url-host.ts'
 import { readVersion } from './version.ts'
@@ -30,7 +30,9 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
     url: config.publicServeUrl ?? `http://${urlHost(config.host)}:${config.servePort}`,
     cores: config.runsInFlight ?? (await usableCores(undefined, (await cpuAffinity()).length)),
   })
+  const stopping = new AbortController()
   const app = buildServing({
+    stopping: stopping.signal,
     catalog: deployments.catalog,
     authorize: createAuthorizer(config, storage),
     metrics: createMetrics(),
@@ -41,6 +43,7 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
   const url = await app.listen({ host: config.host, port: config.servePort })
   const close = async () =>
     closeAll([
+      async () => announceStop(stopping, config),
       async () => app.close(),
       async () => deployments.stop({ timeoutMs: config.shutdownGraceMs }),
       async () => runtime.close(),

@@ -26,7 +26,8 @@ export async function startAll(config: Config, logger: Logger): Promise<RunningR
   try {
     const key = config.auth === 'keys' ? await ensureAdminKey(database.connectionString, paths.adminKey) : undefined
     for (const role of roleNames) {
-      roles.push(await superviseRole({ role, environment, logger, graceMs: config.shutdownGraceMs }))
+      const graceMs = config.shutdownGraceMs + config.shutdownDelayMs
+      roles.push(await superviseRole({ role, environment: withDelay(role, environment), logger, graceMs }))
     }
     const url = roles.at(-1)?.url ?? `http://${urlHost(config.host)}:${config.port}`
     process.stdout.write(welcome(config, { url, serveUrl, database: database.description, key }))
@@ -35,6 +36,11 @@ export async function startAll(config: Config, logger: Logger): Promise<RunningR
     await close()
     throw error
   }
+}
+
+/** The API closes first, and the others only after it: waiting once is enough. */
+function withDelay(role: string, environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return role === 'api' ? environment : { ...environment, SHUTDOWN_DELAY_MS: '0' }
 }
 
 interface Welcome {

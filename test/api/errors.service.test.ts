@@ -121,6 +121,17 @@ describe('service routes', () => {
     await storage.close()
   })
 
+  it('is not ready, but serves, once it has been told that it will stop', async () => {
+    const stopping = new AbortController()
+    const app = buildApi({ ...api.deps, stopping: stopping.signal, metrics: createMetrics() })
+    expect((await app.inject('/readyz')).statusCode).toBe(200)
+    stopping.abort()
+    expect((await app.inject('/readyz')).json()).toMatchObject({ status: 503, code: 'unavailable' })
+    expect((await app.inject('/livez')).statusCode).toBe(200)
+    expect((await app.inject({ url: '/v1/models', headers: await api.auth() })).statusCode).toBe(200)
+    await app.close()
+  })
+
   it('counts requests by route pattern, not by id', async () => {
     await api.call({ url: '/v1/jobs/job_00000000000000000000000000' })
     const { payload, headers } = await api.app.inject('/metrics')

@@ -64,7 +64,11 @@ export interface TestServer {
 
 export async function listen(
   catalog: Catalog,
-  { limits = {}, authorize = createOpenAuthorizer() }: { limits?: Partial<ServingLimits>; authorize?: Authorize } = {},
+  {
+    limits = {},
+    authorize = createOpenAuthorizer(),
+    ...rest
+  }: { limits?: Partial<ServingLimits>; authorize?: Authorize; stopping?: AbortSignal } = {},
 ): Promise<TestServer> {
   const app = buildServing({
     catalog,
@@ -73,6 +77,7 @@ export async function listen(
     logger: silentLogger(),
     version: '0.0.0',
     limits,
+    ...rest,
   })
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { port } = app.server.address() as AddressInfo

@@ -9,23 +9,22 @@ const healthSchema = Type.Object({ status: Type.Literal('ok') }, closed)
 interface HealthOptions {
   /** Resolves when what the API needs answers; throws otherwise, whatever it likes. */
   readonly checkReady: () => Promise<void>
+  /** Aborted some time before the server closes. */
+  readonly stopping: AbortSignal | undefined
 }
 
 const probe = (id: string, summary: string) =>
   describeRoute({ id, tag: 'service', summary, scope: null, schema: { response: { 200: healthSchema } } })
 
 /**
- * Kubernetes probes. `/livez` only says that the event loop turns; `/readyz` and `/startupz` ask the database. A closing
- * server is not ready, so that a load balancer turns away before the socket closes.
+ * Kubernetes probes. `/livez` only says that the event loop turns; `/readyz` and `/startupz` ask the database. A server
+ * that is about to stop is not ready, so that a load balancer turns away before the socket closes.
  */
 export const healthPlugin = fastifyPlugin<HealthOptions>(
-  async (app, { checkReady }) => {
-    let closing = false
-    app.addHook('preClose', async () => {
-      closing = true
-    })
+  async (app, { checkReady, stopping }) => {
     const answerReady = async () => {
-      if (closing) throw new HastenError('unavailable', 'The server is shutting down.', { retryAfter: 5 })
+      if (stopping?.aborted === true)
+        throw new HastenError('unavailable', 'The server is shutting down.', { retryAfter: 5 })
       await checkReady().catch(refuseUnready)
       return { status: 'ok' as const }
     }

@@ -29,6 +29,8 @@ interface ServingDeps {
   /** Of this software, for GET /v2. */
   readonly version: string
   readonly limits?: Partial<ServingLimits>
+  /** Aborted some time before the app is closed: readiness says so, and everything else still answers. */
+  readonly stopping?: AbortSignal
 }
 
 /** What the routes get. */

@@ -82,6 +82,18 @@ describe('documents', () => {
     expect(metrics).toContain(`nv_inference_pending_request_count${labels} 0`)
   })
 
+  test('a server that will stop is not ready, but serves', async () => {
+    const stopping = new AbortController()
+    const other = await listen(catalogOf([model]), { stopping: stopping.signal })
+    const statusOf = async (path: string) => (await fetch(other.url + path)).status
+    expect(await statusOf('/readyz')).toBe(200)
+    stopping.abort()
+    expect(await Promise.all(['/readyz', '/v2/health/ready', '/livez', '/v2'].map(statusOf))).toEqual([
+      503, 503, 200, 200,
+    ])
+    await other.app.close()
+  })
+
   test('probes need no key', async () => {
     for (const path of ['/livez', '/readyz', '/startupz', '/v2/health/live', '/v2/health/ready']) {
       expect([path, (await fetch(server.url + path)).status]).toEqual([path, 200])

@@ -3,16 +3,11 @@ import { HastenError } from '../../../errors.ts'
 import type { RouteDeps } from '../app.ts'
 import { addPath } from './route.ts'
 
-/** Kubernetes probes and Prometheus metrics. A closing server is not ready, so that balancers turn away first. */
-export async function probeRoutes(app: FastifyInstance, { catalog, metrics }: RouteDeps): Promise<void> {
-  let closing = false
-  app.addHook('preClose', (done) => {
-    closing = true
-    done()
-  })
+/** Kubernetes probes and Prometheus metrics. A server about to stop is not ready, so that balancers turn away first. */
+export async function probeRoutes(app: FastifyInstance, { catalog, metrics, stopping }: RouteDeps): Promise<void> {
   const ok = { status: 'ok' }
   const answerReady = () => {
-    const reason = closing ? 'the server is shutting down' : catalog.unready()
+    const reason = stopping?.aborted === true ? 'the server is shutting down' : catalog.unready()
     if (reason === undefined) return ok
     throw new HastenError('unavailable', reason, { retryAfter: 1 })
   }
