@@ -1,3 +1,4 @@
+import { bf16Pass } from './bf16.ts'
 import { codebookPass } from './codebook.ts'
 import { fp16Pass } from './fp16.ts'
 import type { PassName } from './options/index.ts'
@@ -13,6 +14,7 @@ import { tunePass } from './tune.ts'
 export const passes = {
   simplify: simplifyPass,
   fp16: fp16Pass,
+  bf16: bf16Pass,
   'quantize.dynamic': quantizeDynamicPass,
   'quantize.static': quantizeStaticPass,
   'quantize.mixed': quantizeMixedPass,

@@ -18,6 +18,15 @@ export const builtinRecipes = {
       { pass: 'fp16', options: {} },
     ],
   },
+  bf16: {
+    version: 1,
+    name: 'bf16',
+    description: 'bfloat16 weights: half the size with the range of float32, for storage; computed in float32.',
+    steps: [
+      { pass: 'simplify', options: {} },
+      { pass: 'bf16', options: {} },
+    ],
+  },
   'int8-dynamic': {
     version: 1,
     name: 'int8-dynamic',

@@ -1,4 +1,5 @@
 import type { TSchema } from 'typebox'
+import { bf16Options } from './bf16.ts'
 import { codebookOptions } from './codebook.ts'
 import { fp16Options } from './fp16.ts'
 import { quantizeDynamicOptions } from './quantize-dynamic.ts'
@@ -19,6 +20,7 @@ export interface PassSchema {
 export const passSchemas = {
   simplify: { title: 'Lossless rewrites, each proven on sample inputs', options: simplifyOptions, needs: {} },
   fp16: { title: 'float16 weights and arithmetic', options: fp16Options, needs: {} },
+  bf16: { title: 'bfloat16 weights, float32 arithmetic', options: bf16Options, needs: {} },
   'quantize.dynamic': {
     title: 'int8 products, LSTMs and embeddings, ranges measured at run time',
     options: quantizeDynamicOptions,
