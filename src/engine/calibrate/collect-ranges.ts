@@ -5,7 +5,7 @@ import type { Feeds, Session } from '../runtime/port.ts'
 import type { AffineOptions, Range } from './affine.ts'
 import { chooseRange, type HistogramMethod } from './choose-range.ts'
 import { mergeExtremes, type Extremes, type MergeRanges } from './extremes.ts'
-import { addValues, createHistogram, type Histogram } from './histogram.ts'
+import { addValues, createHistogram, createLanes, type Histogram } from './histogram.ts'
 import { observeExtremes, observeValues } from './observe.ts'
 import { runBatches } from './run-batches.ts'
 
@@ -116,6 +116,7 @@ async function collectHistograms(
   useSession: UseSession,
 ): Promise<ReadonlyMap<string, Histogram>> {
   const histograms = new Map<string, Histogram>()
+  const lanes = createLanes()
   for (const [name, { min, max }] of ranges) {
     histograms.set(name, createHistogram(Math.max(Math.abs(min), Math.abs(max))))
   }
@@ -126,7 +127,7 @@ async function collectHistograms(
     const take = reporting(options, bound, (results, feeds) => {
       for (const [name, histogram] of histograms) {
         const tensor = results[name] ?? feeds[name]
-        if (tensor !== undefined) addValues(histogram, viewOf(tensor, 'float32'))
+        if (tensor !== undefined) addValues(histogram, viewOf(tensor, 'float32'), lanes)
       }
     })
     return runBatches(session, bound, { ...options, outputs }, take)

@@ -14,13 +14,23 @@ export function createHistogram(threshold: number): Histogram {
 /** Below this many values, clearing the lanes costs more than they save. */
 const laneMinimum = 2 ** 14
 
+/** Room for one bin past the last, and a power of two. */
+const laneLength = 2 * binCount
+
+/** Memory to count in, which one caller uses again and again. */
+export type Lanes = Uint32Array
+
+export function createLanes(): Lanes {
+  return new Uint32Array(4 * laneLength)
+}
+
 /** Counts values, all of which lie within the threshold. */
-export function addValues({ threshold, counts }: Histogram, values: Float32Array): void {
+export function addValues({ threshold, counts }: Histogram, values: Float32Array, lanes: Lanes): void {
   const half = counts.length / 2
   // Everything is zero: the middle bin, without a division by zero.
   const perUnit = threshold > 0 ? half / threshold : 0
   if (values.length >= laneMinimum) {
-    addInLanes(counts, values, perUnit)
+    addInLanes(counts, values, perUnit, lanes)
     return
   }
   for (const value of values) {
@@ -33,18 +43,17 @@ export function addValues({ threshold, counts }: Histogram, values: Float32Array
  * Four counters for each bin, taken in turn: after a ReLU most values are in one bin, and waiting for its last
  * addition would take most of the time. The threshold itself falls one past the last bin, which a lane has room for.
  */
-function addInLanes(counts: Float64Array, values: Float32Array, perUnit: number): void {
+function addInLanes(counts: Float64Array, values: Float32Array, perUnit: number, lanes: Lanes): void {
   const half = binCount / 2
-  const lane = 2 * binCount
-  const mask = lane - 1
-  const lanes = new Uint32Array(4 * lane)
+  const mask = laneLength - 1
+  lanes.fill(0)
   for (let index = 0; index < values.length; index += 1) {
-    const bin = (index & 3) * lane + (((values[index] as number) * perUnit + half) & mask)
+    const bin = (index & 3) * laneLength + (((values[index] as number) * perUnit + half) & mask)
     lanes[bin] = (lanes[bin] as number) + 1
   }
   for (let bin = 0; bin <= binCount; bin += 1) {
     const into = Math.min(bin, binCount - 1)
-    for (let from = bin; from < lanes.length; from += lane) {
+    for (let from = bin; from < lanes.length; from += laneLength) {
       counts[into] = (counts[into] as number) + (lanes[from] as number)
     }
   }

@@ -2,7 +2,13 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import type { AffineOptions, Range } from '../../../src/engine/calibrate/affine.ts'
 import { chooseRange, type HistogramMethod } from '../../../src/engine/calibrate/choose-range.ts'
-import { addValues, coarsen, createHistogram, type Histogram } from '../../../src/engine/calibrate/histogram.ts'
+import {
+  addValues,
+  coarsen,
+  createHistogram,
+  createLanes,
+  type Histogram,
+} from '../../../src/engine/calibrate/histogram.ts'
 
 interface GoldenRange {
   readonly shape: keyof typeof shapes
@@ -43,7 +49,7 @@ function countedOf(source: Float64Array): { histogram: Histogram; seen: Range } 
   const values = Float32Array.from(source)
   const seen = { min: Math.min(...values), max: Math.max(...values) }
   const histogram = createHistogram(Math.max(Math.abs(seen.min), Math.abs(seen.max)))
-  addValues(histogram, values)
+  addValues(histogram, values, createLanes())
   return { histogram, seen }
 }
 
@@ -144,13 +150,15 @@ test('a tensor that is zero everywhere keeps its range of no width', () => {
 
 test('every value is counted once, in its bin, in short and in long arrays', () => {
   const values = Float32Array.from({ length: 3 * 2 ** 14 + 3 }, (_, index) => ((index * 7919) % 4001) / 2000 - 1)
+  const lanes = createLanes()
   const long = createHistogram(1)
-  addValues(long, values)
+  addValues(long, values, lanes)
   const short = createHistogram(1)
-  for (let start = 0; start < values.length; start += 1000) addValues(short, values.subarray(start, start + 1000))
+  for (let start = 0; start < values.length; start += 1000)
+    addValues(short, values.subarray(start, start + 1000), lanes)
   expect(Array.from(long.counts)).toEqual(Array.from(short.counts))
   expect(long.counts.reduce((sum, each) => sum + each, 0)).toBe(values.length)
   const ends = createHistogram(2)
-  addValues(ends, Float32Array.of(-2, 0, 2))
+  addValues(ends, Float32Array.of(-2, 0, 2), lanes)
   expect([ends.counts[0], ends.counts[2048], ends.counts[4095]]).toEqual([1, 1, 1])
 })
