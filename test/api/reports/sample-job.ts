@@ -94,6 +94,7 @@ export function sampleJob(changes: Partial<JobDetail> = {}): JobDetail {
       },
     ],
     candidates: [candidate('baseline', 5, 4e6), candidate('chosen', 2, 1e6)],
+    queuePosition: null,
     files: [],
     ...changes,
   }

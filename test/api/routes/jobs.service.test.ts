@@ -1,4 +1,5 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { Client } from 'pg'
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { newId } from '../../../src/storage/index.ts'
 import { storeDataset, storeHost, storeJob, storeModel, useApi } from '../harness.ts'
 
@@ -209,6 +210,26 @@ describe('one job', () => {
     const { id } = await storeJob(api.storage, { project: 'queue', modelId: own })
     const { body } = await api.call({ url: `/v1/jobs/${id}`, headers: await api.auth({ project: 'queue' }) })
     expect(body.queue_position).toBeGreaterThanOrEqual(2)
+  })
+
+  it('costs three statements at most, however much hangs on it', async () => {
+    const { id } = await storeJob(api.storage, { modelId: model })
+    const { fence } = (await api.storage.jobs.claim({ jobId: id, hostId: newId('hst'), leaseMs: 60_000 }))!
+    for (const name of ['admit', 'simplify', 'measure']) {
+      await api.storage.jobs.startStage(fence, name)
+      await api.storage.jobs.endStage(fence, name, 'succeeded', [{ action: 'done', reason: 'long' }])
+    }
+    const candidate = { options: {}, measurement: { size_bytes: 1 }, quality: {} }
+    await api.storage.jobs.addCandidate(fence, { ...candidate, name: 'original', role: 'baseline' })
+    // Once a minute the use of the key is noted.
+    await api.call({ url: `/v1/jobs/${id}` })
+    const query = vi.spyOn(Client.prototype, 'query')
+    onTestFinished(() => query.mockRestore())
+    const { body } = await api.call({ url: `/v1/jobs/${id}` })
+    expect(query.mock.calls.length).toBeLessThanOrEqual(3)
+    expect(query).toHaveBeenCalled()
+    expect(body.stages).toHaveLength(3)
+    expect(body).toMatchObject({ attempts: [{ n: 1, state: 'running' }], candidates: [{ name: 'original' }] })
   })
 
   it('shows stages, progress and an estimate while it runs, and cancels in two steps', async () => {

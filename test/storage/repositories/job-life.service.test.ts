@@ -226,8 +226,8 @@ describe('upkeep', () => {
       active: 1,
       oldestQueuedAt: queued[0]!.createdAt,
     })
-    expect(await jobs().queuePosition(queued[1]!)).toBe(1)
-    expect(await jobs().queuePosition(running.job)).toBeNull()
+    expect((await detail(queued[1]!.id)).queuePosition).toBe(1)
+    expect((await detail(running.job.id)).queuePosition).toBeNull()
     expect((await jobs().listQueued()).map(({ id }) => id)).toEqual(expect.arrayContaining(queued.map(({ id }) => id)))
   })
 })

@@ -105,9 +105,8 @@ export const jobRoutes: ApiRoutes = async (app, context) => {
 }
 
 async function readJob({ storage }: ApiContext, project: string, id: string): Promise<JobResource> {
-  const job = found(await storage.jobs.find(project, id), `job ${id}`)
-  const position = job.state === 'queued' ? await storage.jobs.queuePosition(job) : null
-  return renderJob(job, job, position)
+  const job = found(await storage.jobs.find(project, id, { notes: false }), `job ${id}`)
+  return renderJob(job, job)
 }
 
 /** The row is the job; its message may get lost, and the reconciler of the workers sends it again. */

@@ -3,16 +3,12 @@ import { formatTime, formatTimeOrNull, type Metadata } from '../../schemas/commo
 import type { JobResource } from '../../schemas/job.ts'
 
 /** A job without what hangs on it, as lists show it. */
-export type JobParts = Pick<JobDetail, 'attempts' | 'stages' | 'candidates'>
+export type JobParts = Pick<JobDetail, 'attempts' | 'stages' | 'candidates' | 'queuePosition'>
 
-const noParts: JobParts = { attempts: [], stages: [], candidates: [] }
+const noParts: JobParts = { attempts: [], stages: [], candidates: [], queuePosition: null }
 
-export function renderJob(
-  row: JobRow,
-  parts: JobParts = noParts,
-  queuePosition: number | null = null,
-  now = new Date(),
-): JobResource {
+export function renderJob(row: JobRow, parts: JobParts = noParts, now = new Date()): JobResource {
+  const { queuePosition } = parts
   return {
     id: row.id,
     object: 'job',

@@ -6,24 +6,21 @@ import { toJson } from '../../json.ts'
 import { pageQuery, toPage } from '../../paging.ts'
 import { holdDatasets } from '../datasets.ts'
 import { holdModel } from '../models.ts'
-import { findFiles } from '../references.ts'
 import { appendEvent, changeState, lockJob } from './change.ts'
-import { toJobDetail, toJobRow } from './rows.ts'
+import { readParts } from './parts.ts'
+import { toJobRow } from './rows.ts'
 import { isTerminal, transitions } from './states.ts'
 import type { JobFilter, JobRequests, JobRow, NewJob, QueueStats } from './types.ts'
 
 export function createJobRequests({ prisma, transaction }: Database): JobRequests {
   return {
     create: (job) => transaction((tx) => insertJob(tx, job)),
-    async find(project, id) {
-      const include = {
-        attempts: { orderBy: { n: 'asc' } },
-        stages: { orderBy: [{ attempt: 'asc' }, { position: 'asc' }] },
-        candidates: { orderBy: { id: 'asc' } },
-      } as const satisfies Prisma.JobInclude
-      const job = await prisma.job.findFirst({ where: { project, id }, include })
-      if (job === null) return undefined
-      return toJobDetail(job, (await findFiles(prisma, 'job', [id])).get(id) ?? [])
+    async find(project, id, { notes = true } = {}) {
+      const [job, parts] = await Promise.all([
+        prisma.job.findFirst({ where: { project, id } }),
+        readParts(prisma, project, { id, notes }),
+      ])
+      return job === null || parts === undefined ? undefined : { ...toJobRow(job), ...parts }
     },
     async findRow(project, id) {
       const job = await prisma.job.findFirst({ where: { project, id } })
@@ -36,10 +33,6 @@ export function createJobRequests({ prisma, transaction }: Database): JobRequest
     },
     requestCancel: (project, id, reason) => transaction((tx) => cancelJob(tx, { project, id, reason })),
     retry: (project, id) => transaction((tx) => retryJob(tx, project, id)),
-    async queuePosition({ id, state, queue }) {
-      if (state !== 'queued') return null
-      return prisma.job.count({ where: { state: 'queued', queue, id: { lt: id } } })
-    },
     queueStats: () => readQueueStats(prisma),
   }
 }

@@ -1,18 +1,7 @@
 import type { SerializedError } from '../../../errors.ts'
-import type { Job, JobAttempt, JobCandidate, JobStage } from '../../generated/client.ts'
-import { omit, type FileRef, type JsonObject } from '../../rows.ts'
-import type {
-  AttemptState,
-  CandidateRole,
-  CandidateRow,
-  JobAttemptRow,
-  JobDetail,
-  JobProgress,
-  JobRow,
-  JobStageRow,
-  JobWarning,
-  StageState,
-} from './types.ts'
+import type { Job, JobCandidate } from '../../generated/client.ts'
+import { omit, type JsonObject } from '../../rows.ts'
+import type { CandidateRole, CandidateRow, JobProgress, JobRow, JobWarning } from './types.ts'
 
 // JSON columns hold what this module wrote, so their types are asserted here and nowhere else.
 
@@ -29,33 +18,6 @@ export function toJobRow(job: Job): JobRow {
     warnings: job.warnings as unknown as readonly JobWarning[],
     error: job.error as SerializedError | null,
   }
-}
-
-interface JobWithParts extends Job {
-  readonly attempts: readonly JobAttempt[]
-  readonly stages: readonly JobStage[]
-  readonly candidates: readonly JobCandidate[]
-}
-
-export function toJobDetail(
-  { attempts, stages, candidates, ...job }: JobWithParts,
-  files: readonly FileRef[],
-): JobDetail {
-  return {
-    ...toJobRow(job),
-    attempts: attempts.map(toAttemptRow),
-    stages: stages.map(toStageRow),
-    candidates: candidates.map(toCandidateRow),
-    files,
-  }
-}
-
-function toAttemptRow({ n, state, reason, hostId, pid, startedAt, endedAt }: JobAttempt): JobAttemptRow {
-  return { n, state: state as AttemptState, reason, hostId, pid, startedAt, endedAt }
-}
-
-function toStageRow({ attempt, position, name, state, startedAt, endedAt, notes }: JobStage): JobStageRow {
-  return { attempt, position, name, state: state as StageState, startedAt, endedAt, notes: notes as JsonObject[] }
 }
 
 export function toCandidateRow(candidate: JobCandidate): CandidateRow {

@@ -126,6 +126,8 @@ export interface JobDetail extends JobRow {
   readonly candidates: readonly CandidateRow[]
   /** Files of the job itself, such as its report. */
   readonly files: readonly FileRef[]
+  /** Jobs of the same queue that are before it, from 0; null when it does not wait. */
+  readonly queuePosition: number | null
 }
 
 /** Proof of ownership: a write counts only while the job is running or canceling under this attempt. */
@@ -184,7 +186,8 @@ export interface QueueStats {
 export interface JobRequests {
   /** State queued; writes the first job.state event. Throws not_found when the model or a dataset is not the project's. */
   create(job: NewJob): Promise<JobRow>
-  find(project: string, id: string): Promise<JobDetail | undefined>
+  /** `notes: false` leaves out those of the stages, which may be long. */
+  find(project: string, id: string, choice?: { notes?: boolean }): Promise<JobDetail | undefined>
   /** The bare row, for pollers. */
   findRow(project: string, id: string): Promise<JobRow | undefined>
   list(project: string, filter: JobFilter, paging: Paging): Promise<Page<JobRow>>
@@ -192,8 +195,6 @@ export interface JobRequests {
   requestCancel(project: string, id: string, reason: string): Promise<JobRow | undefined>
   /** A new job with the same input. Throws job_not_finished while the old one is active. Undefined: no such job. */
   retry(project: string, id: string): Promise<JobRow | undefined>
-  /** Jobs of the same queue that are before it, from 0; null when it does not wait. */
-  queuePosition(job: Pick<JobRow, 'id' | 'state' | 'queue'>): Promise<number | null>
   /** Over all projects. */
   queueStats(): Promise<readonly QueueStats[]>
 }
