@@ -98,6 +98,7 @@ const engineRanks: Record<string, number> = {
   training: 6,
   passes: 7,
   recipes: 9,
+  advice: 9,
   'serving.ts': 4,
   'schemas.ts': 10,
   'index.ts': 11,

@@ -13,6 +13,7 @@ import { limitsPlugin } from './plugins/limits.ts'
 import { metricsPlugin } from './plugins/metrics.ts'
 import { openapiPlugin } from './plugins/openapi.ts'
 import { validationPlugin } from './plugins/validation.ts'
+import { adviceRoutes } from './routes/advice/index.ts'
 import { compareRoutes } from './routes/compare/index.ts'
 import { datasetRoutes } from './routes/datasets/index.ts'
 import { deploymentRoutes } from './routes/deployments/index.ts'
@@ -69,6 +70,7 @@ function registerControlPlane(app: FastifyInstance, deps: ApiDeps): void {
   const resources = { ...deps, watch }
   const routes = [
     modelRoutes,
+    adviceRoutes,
     datasetRoutes,
     recipeRoutes,
     jobRoutes,

@@ -1,5 +1,5 @@
 /**
- * Schemas and parsers of what a client writes: recipes, pass options, session options, gates. Nothing here loads the
+ * Schemas and parsers of what a client writes: recipes, pass options, session options, gates; and advice, which only reads facts. Nothing here loads the
  * IR, the codec or a runtime, so the API can import it.
  */
 export { passSchemas } from './passes/options/index.ts'
@@ -7,4 +7,5 @@ export { recipeSchema, type Recipe } from './recipes/schema.ts'
 export { builtinRecipes, recipeNeeds } from './recipes/builtin.ts'
 export { parseRecipe } from './recipes/parse.ts'
 export { sessionOptionsSchema } from './runtime/options.ts'
+export { advise, type AdviceHost } from './advice/index.ts'
 export { parseGates } from './gates/parse.ts'

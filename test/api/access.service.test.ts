@@ -63,6 +63,7 @@ function requestsFor(o: Owned): Record<string, Request> {
     deleteModel: { method: 'DELETE', url: `/v1/models/${o.model}` },
     getModelContent: { url: `/v1/models/${o.model}/content` },
     getModelGraph: { url: `/v1/models/${o.model}/graph` },
+    adviseModel: { method: 'POST', url: `/v1/models/${o.model}/advice`, payload: {} },
     createDataset: { method: 'POST', url: '/v1/datasets', ...upload(npyBytes, 'x.npy') },
     listDatasets: { url: '/v1/datasets' },
     getDataset: { url: `/v1/datasets/${o.dataset}` },

@@ -6,6 +6,7 @@ import type { Dim } from '../ir/value-type.ts'
 import { constantOf } from '../ops/constants.ts'
 import { inferTypes, type InferredTypes } from '../ops/infer.ts'
 import { countFlops } from './flops.ts'
+import { describeStructure, type ModelStructure } from './structure.ts'
 
 /** An input or output of a model; what is not a tensor has no dims and the dtype `other`. */
 export interface InterfaceFacts {
@@ -32,6 +33,8 @@ export interface ModelFacts {
   readonly flops: number | null
   /** How often each operator occurs, subgraphs and functions included; `domain:Op` outside ai.onnx. */
   readonly ops: Readonly<Record<string, number>>
+  /** What it is made of; absent for models that were described before this was looked at. */
+  readonly structure?: ModelStructure
 }
 
 /** Facts of a model; `sizeBytes` is that of its files. */
@@ -49,6 +52,7 @@ export function describeModel(model: Model, sizeBytes: number, types: InferredTy
     size_bytes: sizeBytes,
     flops: countFlops(model, types) ?? null,
     ops: countOps(model),
+    structure: describeStructure(model, types),
   }
 }
 

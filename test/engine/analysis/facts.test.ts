@@ -33,6 +33,12 @@ describe('describeModel', () => {
       size_bytes: 1234,
       flops: 2 * (8 * 16 + 16 * 4),
       ops: { Constant: 1, Gemm: 1, MatMul: 1, Relu: 1, 'com.microsoft:Gelu': 1 },
+      structure: expect.objectContaining({
+        product: { nodes: 1, macs: 16 * 4, weight_bytes: 16 * 4 * 4 },
+        // Whoever runs the model may give other weights: they are no constant.
+        activation_product: { nodes: 1, macs: 8 * 16, weight_bytes: 16 * 4 },
+        convolution: { nodes: 0, macs: 0, weight_bytes: 0 },
+      }),
     })
   })
 

@@ -1,0 +1,2 @@
+export { advise, type Advice, type AdviceNeed } from './advise.ts'
+export type { AdviceHost } from './factors.ts'
