@@ -33,6 +33,9 @@ export const ocrModels = {
   cls: path.join(ocrAssets, 'ch_ppocr_mobile_v2.0_cls_infer.onnx'),
 }
 
+/** Silero VAD (2.3 MB, opset 16): one net for each of two sampling rates, each inside a branch of an If. */
+export const vadModel = path.join(import.meta.dirname, '../../node_modules/@ricky0123/vad-web/dist/silero_vad_v5.onnx')
+
 /** dtype and dims: a size, a symbolic name, or null; no dims at all for an unknown rank. */
 export type TypeSpec = [dtype: DType, dims?: readonly Dim[]]
 

@@ -47,7 +47,37 @@ async function foldWave(
 ): Promise<number> {
   if (wave.length === 0) return 0
   const results = await computeWave(context, model, wave, journal)
-  return wave.filter((node) => writeResults(node, results, journal, budget)).length
+  const done = wave.filter((node) => node.outputs.every((output) => results.has(output)))
+  const { nodes, growth } = chooseWithin(done, results, journal, budget)
+  budget.bytes -= growth
+  return nodes.filter((node) => writeResults(node, results, journal)).length
+}
+
+/** As many nodes as the budget has room for, those that would make the file grow most left out first. */
+function chooseWithin(wave: readonly Node[], results: Results, journal: Journal, budget: FoldBudget) {
+  let nodes = wave
+  for (;;) {
+    const growths = growthsOf(nodes, results)
+    const growth = Math.ceil(
+      Math.max(
+        0,
+        [...growths.values()].reduce((sum, each) => sum + each, 0),
+      ),
+    )
+    if (growth <= budget.bytes) return { nodes, growth }
+    const [largest] = [...growths].toSorted(([, a], [, b]) => a - b).slice(-1)
+    if (largest === undefined) return { nodes, growth: 0 }
+    journal.refuse(rewriteOf(largest[0]), `the file would grow by ${Math.ceil(largest[1])} bytes`)
+    nodes = nodes.filter((node) => node !== largest[0])
+  }
+}
+
+/** Bytes by which the file grows when nodes become their results; negative where it shrinks. */
+function growthsOf(nodes: readonly Node[], results: Results): Map<Node, number> {
+  const going = new Set(nodes)
+  return new Map(
+    nodes.map((node) => [node, bytesOf(node.outputs.map((output) => results.get(output))) - bytesFreed(node, going)]),
+  )
 }
 
 function isReady(node: Node, types: InferredTypes, journal: Journal, budget: FoldBudget): boolean {
@@ -136,18 +166,10 @@ function copyConstant(graph: Graph, value: Value, added: Map<Value, Value>): Val
   return copy
 }
 
-function writeResults(node: Node, results: Results, journal: Journal, budget: FoldBudget): boolean {
-  const tensors = node.outputs.map((output) => results.get(output))
+function writeResults(node: Node, results: Results, journal: Journal): boolean {
   const { graph } = node
-  if (graph === undefined || !tensors.every((tensor) => tensor !== undefined)) return false
-  const growth = Math.max(0, bytesOf(tensors) - bytesFreed(node))
-  if (growth > budget.bytes) {
-    journal.refuse(rewriteOf(node), `the file would grow by ${growth} bytes`)
-    return false
-  }
-  if (!journal.admit(rewriteOf(node))) return false
-  budget.bytes -= growth
-  node.outputs.forEach((output, index) => replaceByConstant(graph, output, tensors[index] as Tensor))
+  if (graph === undefined || !journal.admit(rewriteOf(node))) return false
+  for (const output of node.outputs) replaceByConstant(graph, output, results.get(output) as Tensor)
   removeDead(node)
   return true
 }
@@ -160,10 +182,14 @@ function replaceByConstant(graph: Graph, output: Value, tensor: Tensor): void {
   graph.renameValue(value, name)
 }
 
-/** Bytes of the inputs that nothing else reads. */
-function bytesFreed(node: Node): number {
-  const own = node.inputs.filter((input) => input !== undefined && input.uses.size === 1)
-  return bytesOf(own.map((input) => constantValue(input)))
+/** A node's shares of the constants that only nodes which go read, such as the slices of one weight. */
+function bytesFreed(node: Node, going: ReadonlySet<Node>): number {
+  const inputs = new Set(node.inputs.filter((input) => input !== undefined))
+  return [...inputs].reduce((total, input) => {
+    const goes = !input.isGraphOutput && [...input.uses].every((use) => going.has(use.node))
+    const share = node.inputs.filter((each) => each === input).length / input.uses.size
+    return goes ? total + bytesOf([constantValue(input)]) * share : total
+  }, 0)
 }
 
 function bytesOf(tensors: readonly (Tensor | undefined)[]): number {

@@ -1,24 +1,26 @@
 import { cloneModel } from '../../ir/clone.ts'
 import type { Graph, Node } from '../../ir/graph.ts'
-import { graphsWithin, type Model } from '../../ir/model.ts'
+import type { Model } from '../../ir/model.ts'
 
 function branchesIn(graph: Graph): Node[] {
   return [...graph.nodes].filter(({ opType, domain }) => opType === 'If' && domain === '')
 }
 
-/** Whether there is an If anywhere in a model. */
+/** Whether there is an If in the main graph of a model. */
 export function hasBranches(model: Model): boolean {
-  return [...graphsWithin(model.graph)].some((graph) => branchesIn(graph).length > 0)
+  return branchesIn(model.graph).length > 0
 }
 
-/** A copy in which every If takes its then-branch, or every one its else-branch, whatever its condition. */
+/**
+ * A copy in which every If of the main graph takes its then-branch, or every one its else-branch, whatever its
+ * condition. Those inside branches go on deciding: they mostly guard against shapes that can't be.
+ */
 export function forceBranches(model: Model, branch: boolean): Model {
   const copy = cloneModel(model)
-  for (const graph of graphsWithin(copy.graph)) {
-    for (const node of branchesIn(graph)) {
-      const condition = { dtype: 'bool' as const, dims: [], bytes: Uint8Array.of(branch ? 1 : 0) }
-      node.setInput(0, graph.addInitializer(graph.freshName('forced'), condition))
-    }
+  const { graph } = copy
+  for (const node of branchesIn(graph)) {
+    const condition = { dtype: 'bool' as const, dims: [], bytes: Uint8Array.of(branch ? 1 : 0) }
+    node.setInput(0, graph.addInitializer(graph.freshName('forced'), condition))
   }
   return copy
 }

@@ -6,6 +6,7 @@ import { applyRules } from '../../../../src/engine/rewrite/driver.ts'
 import { openJournal } from '../../../../src/engine/rewrite/journal.ts'
 import { losslessRules } from '../../../../src/engine/rewrite/rules/index.ts'
 import { decodedModel, type ModelSpec } from '../../../support/models.ts'
+import { decodeModel, encodeModel } from '../../../../src/engine/onnx/index.ts'
 import { expectSame } from '../../passes/support.ts'
 import type { Feeds } from '../../../../src/engine/runtime/port.ts'
 
@@ -27,6 +28,10 @@ export async function rewrite(spec: ModelSpec, feeds?: Feeds): Promise<Rewritten
   const journal = openJournal()
   applyRules(model, losslessRules, journal)
   expect(verify(model)).toEqual([])
+  // A model that went through a file is rewritten alike.
+  const reread = decodeModel(encodeModel(original))
+  applyRules(reread, losslessRules, openJournal())
+  expect(describeGraph(reread)).toBe(describeGraph(model))
   if (feeds !== undefined) await expectSame(original, model, feeds)
   return {
     original,
