@@ -1,6 +1,6 @@
 import { builtinRecipes, parseRecipe, type Recipe } from '../engine/schemas.ts'
 import { HastenError } from '../errors.ts'
-import { isId, type Recipes } from '../storage/index.ts'
+import { isId, type JsonObject, type Recipes } from '../storage/index.ts'
 
 /** A recipe as a job keeps it: what runs, and where it came from. */
 export interface ResolvedRecipe {
@@ -47,4 +47,17 @@ function parseInline(given: object): Recipe {
     const errors = error.errors.map((item) => ({ ...item, pointer: `/recipe${item.pointer}` }))
     throw new HastenError(error.code, error.message, { errors, cause: error })
   }
+}
+
+/** A recipe with its keys in the order in which people write them: the database keeps none. */
+export function orderRecipe(body: JsonObject): JsonObject {
+  const { steps } = body
+  const ordered = orderKeys(body, ['version', 'name', 'description', 'steps'])
+  if (!Array.isArray(steps)) return ordered
+  return { ...ordered, steps: (steps as JsonObject[]).map((step) => orderKeys(step, ['pass', 'options'])) }
+}
+
+function orderKeys(value: JsonObject, first: readonly string[]): JsonObject {
+  const rank = (key: string) => (first.includes(key) ? first.indexOf(key) : first.length)
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => rank(a) - rank(b)))
 }

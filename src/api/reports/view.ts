@@ -1,5 +1,6 @@
 import { stringify } from 'yaml'
 import type { HostRow, JobDetail, JobStageRow, JsonObject, ModelRow } from '../../storage/index.ts'
+import { orderRecipe } from '../recipes.ts'
 import { formatTime, formatTimeOrNull } from '../schemas/common.ts'
 import { findMeasured, listEvidence, readNumber, readSpeedup, type EvidenceRow } from './evidence.ts'
 
@@ -69,14 +70,18 @@ export interface ReportContext {
 }
 
 export function buildReport(job: JobDetail, { model, host }: ReportContext = {}): ReportView {
-  const recipe = job.recipe as { name?: string; version?: number | null; body?: object }
+  const recipe = job.recipe as { name?: string; version?: number | null; body?: JsonObject }
   return {
     object: 'report',
     job: job.id,
     state: job.state,
     model: { id: job.modelId, name: model?.name ?? job.modelId },
     result: job.resultModelId,
-    recipe: { name: recipe.name ?? 'inline', version: recipe.version ?? null, text: stringify(recipe.body ?? recipe) },
+    recipe: {
+      name: recipe.name ?? 'inline',
+      version: recipe.version ?? null,
+      text: stringify(orderRecipe(recipe.body ?? job.recipe)),
+    },
     verdict: judgeJob(job),
     evidence: listEvidence(job),
     quality_basis: describeBasis(job.verdict),

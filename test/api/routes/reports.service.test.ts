@@ -48,6 +48,11 @@ describe('the report of an ended job', () => {
     expect(answer.text).not.toContain(type === 'application/json' ? '<svg' : '<script>alert')
   })
 
+  it('shows the recipe as it is written, not as the database sorts it', async () => {
+    const { body } = await api.call({ url: `/v1/jobs/${job}/report.json` })
+    expect(body.recipe.text).toBe('version: 1\nsteps:\n  - pass: simplify\n    options: {}\n')
+  })
+
   it('says the same in all three forms', async () => {
     const { body } = await api.call({ url: `/v1/jobs/${job}/report.json` })
     expect(body).toMatchObject({

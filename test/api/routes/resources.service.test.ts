@@ -63,7 +63,9 @@ describe('recipes', () => {
     expect(second.body).toMatchObject({ name: 'cnn', version: 2 })
     expect((await api.call({ url: '/v1/recipes/cnn' })).body).toEqual(second.body)
     expect((await api.call({ url: '/v1/recipes/cnn?version=1' })).body).toEqual(first.body)
-    expect((await api.call({ url: `/v1/recipes/${first.body.id}` })).body).toEqual(first.body)
+    const again = (await api.call({ url: `/v1/recipes/${first.body.id}` })).body
+    expect(again).toEqual(first.body)
+    expect(Object.keys(again.body)).toEqual(['version', 'name', 'steps'])
   })
 
   it('list the built-in ones on the first page', async () => {

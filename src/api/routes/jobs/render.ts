@@ -1,4 +1,5 @@
-import type { JobDetail, JobEventRow, JobRow } from '../../../storage/index.ts'
+import type { JobDetail, JobEventRow, JobRow, JsonObject } from '../../../storage/index.ts'
+import { orderRecipe } from '../../recipes.ts'
 import { formatTime, formatTimeOrNull, type Metadata } from '../../schemas/common.ts'
 import type { JobResource } from '../../schemas/job.ts'
 
@@ -14,7 +15,7 @@ export function renderJob(row: JobRow, parts: JobParts = noParts, now = new Date
     object: 'job',
     project: row.project,
     model: row.modelId,
-    recipe: row.recipe,
+    recipe: renderRecipe(row.recipe),
     datasets: row.datasets,
     gates: [...row.gates],
     state: row.state,
@@ -47,6 +48,10 @@ export function renderJob(row: JobRow, parts: JobParts = noParts, now = new Date
 
 export function renderEvent(row: JobEventRow) {
   return { seq: row.seq, type: row.type, data: row.data, created_at: formatTime(row.createdAt) }
+}
+
+function renderRecipe({ body, ...recipe }: JobRow['recipe']): JobRow['recipe'] {
+  return body === undefined ? recipe : { ...recipe, body: orderRecipe(body as JsonObject) }
 }
 
 function renderParts({ attempts, stages, candidates }: JobParts) {

@@ -1,6 +1,7 @@
 import { Type } from 'typebox'
 import { recipeSchema, type Recipe } from '../../../engine/schemas.ts'
 import type { RecipeRow } from '../../../storage/index.ts'
+import { orderRecipe } from '../../recipes.ts'
 import { closed, formatTime, idOf, nameSchema, nullable, openObject, timestamp } from '../../schemas/common.ts'
 
 export const recipeResourceSchema = Type.Object(
@@ -36,7 +37,7 @@ export function renderRecipe(row: RecipeRow) {
     name: row.name,
     version: row.version,
     description: (row.body as Partial<Recipe>).description ?? null,
-    body: row.body,
+    body: orderRecipe(row.body),
     sha256: row.sha256,
     created_at: formatTime(row.createdAt),
   }
