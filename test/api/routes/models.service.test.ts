@@ -40,7 +40,7 @@ describe('POST /v1/models', () => {
       size_bytes: bytes.length,
       files: [{ name: 'model.onnx', sha256: sha256(bytes), size_bytes: bytes.length }],
       signature: sampleFacts(bytes.length),
-      admission: { static: [{ check: 'shape', detail: 'fine' }] },
+      admission: { findings: [{ check: 'shape', detail: 'fine' }], trial: null },
       session: {},
       parent: null,
       job: null,

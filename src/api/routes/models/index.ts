@@ -138,7 +138,8 @@ async function createModel(
   { name, metadata, files }: NewModelInput,
 ): Promise<Created<ModelResource>> {
   const { facts, findings } = await inspect.model(files)
-  const admission = { static: findings }
+  // A job's admission adds the trial run.
+  const admission = { findings, trial: null }
   const row = await storage.models.create({
     project: projectOf(request),
     name,
