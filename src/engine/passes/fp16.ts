@@ -1,31 +1,34 @@
 import { HastenError, messageOf } from '../../errors.ts'
-import { attribute, getInt, getTensor } from '../ir/attribute.ts'
-import { dtypeTable, type DType } from '../ir/dtype.ts'
-import type { Graph, Node, Use, Value } from '../ir/graph.ts'
+import { collectRanges, type Calibration } from '../calibrate/collect-ranges.ts'
+import type { Node, Value } from '../ir/graph.ts'
 import { cloneModel } from '../ir/clone.ts'
-import type { Model } from '../ir/model.ts'
+import { graphsWithin, type Model } from '../ir/model.ts'
 import type { ValueType } from '../ir/value-type.ts'
+import { inferTypes as inferWithin } from '../ops/index.ts'
 import { removeUnusedInitializers } from '../rewrite/dead.ts'
-import { isFloatInput, isFloatOnly, takesAnyFloat } from './fp16/blocked-ops.ts'
-import { toHalf } from './fp16/half.ts'
+import { cancelCasts } from './fp16/cancel-casts.ts'
+import { convertGraph, type Converted, type Shared } from './fp16/convert-graph.ts'
+import { refuseHalf, type Selection } from './fp16/select.ts'
 import { inferTypes } from './infer-types.ts'
 import { definePass, type Note, type PassContext, type PassOptions } from './pass.ts'
+import { plainSession, withSession } from './run-model.ts'
 import { liftConstants } from './simplify/lift-constants.ts'
 
 type Options = PassOptions<'fp16'>
 
-/** float16 weights and arithmetic. Nodes that have no float16 form stay float32 between casts. */
+/** float16 weights and arithmetic. Nodes whose ranges or kinds don't fit it stay float32 between casts. */
 export const fp16Pass = definePass({
   name: 'fp16',
   stage: 'optimize',
-  version: 1,
+  version: 2,
   async run(original, options, context) {
     const model = cloneModel(original)
     liftConstants(model)
     const types = await readTypes(model, context)
     if (typeof types === 'string')
       return { model: original, modified: false, notes: [{ action: 'skipped', reason: types }] }
-    const notes = convertGraph(model, options, types)
+    const ranges = await readRanges(model, types, options, context)
+    const notes = convertModel(model, options, types, ranges)
     if (!notes.some((note) => note.action === 'done')) return { model: original, modified: false, notes }
     removeUnusedInitializers(model)
     return { model, modified: true, notes, warnings: storageWarning(context) }
@@ -47,161 +50,83 @@ async function readTypes(model: Model, context: PassContext): Promise<ReadonlyMa
   }
 }
 
-interface Conversion {
-  readonly graph: Graph
-  readonly isHalf: (node: Node) => boolean
-  readonly isFloat: (value: Value) => boolean
-  /** float16 forms of weights and of values that stay float32. */
-  readonly halves: Map<Value, Value>
-  /** Weights with values outside the range of float16, and how many. */
-  readonly clamped: Map<string, number>
+/** Ranges of the float values of the main graph on the calibration samples; undefined without a dataset. */
+async function readRanges(
+  model: Model,
+  types: ReadonlyMap<string, ValueType>,
+  { samples }: Options,
+  context: PassContext,
+): Promise<Calibration | undefined> {
+  const { calibration, signal, progress } = context
+  if (calibration === undefined || samples === 0) return undefined
+  const produced = [...model.graph.nodes].flatMap((node) => node.outputs)
+  const names = [...model.graph.inputs, ...produced].flatMap(({ name }) =>
+    types.get(name)?.dtype === 'float32' ? [name] : [],
+  )
+  const affine = { dtype: 'int8', symmetric: true } as const
+  const runs = { method: 'minmax', percentile: 100, averagingConstant: 0.01, affine, samples, batch: 8 } as const
+  return collectRanges(model, names, calibration, { ...runs, signal, progress }, (observed, use) =>
+    withSession(context, observed, plainSession, use),
+  )
 }
 
-function convertGraph(model: Model, options: Options, types: ReadonlyMap<string, ValueType>): Note[] {
-  const { graph } = model
-  const isBlocked = (node: Node) =>
-    isFloatOnly(node) || options.blockOps.includes(node.opType) || options.exclude.includes(node.name)
-  // By value, since values that give a graph output its name are renamed on the way.
-  const values = [...graph.inputs, ...graph.initializers, ...[...graph.nodes].flatMap((node) => node.outputs)]
-  const floats = new Set(values.filter((value) => types.get(value.name)?.dtype === 'float32'))
-  const conversion: Conversion = {
-    graph,
-    isHalf: (node) => node.graph === graph && !takesAnyFloat(node) && !isBlocked(node),
-    isFloat: (value) => floats.has(value),
-    halves: new Map(),
+/** Converts the main graph, then what is inside its nodes: a subgraph takes and gives float32. */
+function convertModel(
+  model: Model,
+  options: Options,
+  types: ReadonlyMap<string, ValueType>,
+  ranges: Calibration | undefined,
+): Note[] {
+  const dtypes = dtypesOf(model, types)
+  const selection: Selection = {
+    isFloat: (value) => dtypes.get(value) === 'float32',
+    isKnown: (value) => dtypes.has(value),
+    options,
+    ranges,
+    main: model.graph,
+  }
+  const shared: Shared = {
+    isFloat: selection.isFloat,
+    markFloat: (value) => dtypes.set(value, 'float32'),
+    refuse: (node) => refuseHalf(node, selection),
+    weights: new Map(),
     clamped: new Map(),
+    backCasts: new Set(),
+    main: model.graph,
   }
-  const nodes = [...graph.nodes]
-  const casts = nodes.filter((node) => node.opType === 'Cast').filter((node) => retargetCast(node, conversion))
-  const halfNodes = nodes.filter((node) => conversion.isHalf(node) && touchesFloat(node, conversion))
-  if (!options.keepIoTypes) retypeInputs(conversion)
-  for (const node of halfNodes) convertInputs(node, conversion)
-  for (const node of [...halfNodes, ...casts]) convertOutputs(node, conversion, options)
-  const blocked = nodes.filter((node) => isBlocked(node) && touchesFloat(node, conversion))
-  return describeConversion(halfNodes, blocked, conversion)
+  const converted = [...graphsWithin(model.graph)].map((graph) =>
+    convertGraph(graph, graph !== model.graph || options.keepIoTypes, shared),
+  )
+  cancelCasts(model, shared.backCasts)
+  return describe(converted, shared)
 }
 
-function touchesFloat(node: Node, { isFloat }: Conversion): boolean {
-  const inputs = node.inputs.filter((value, index) => value !== undefined && !isFloatInput(node, index))
-  return [...inputs, ...node.outputs].some((value) => value !== undefined && isFloat(value))
-}
-
-/** A cast to float32 that only float16 nodes read becomes one to float16. */
-function retargetCast(node: Node, { isHalf }: Conversion): boolean {
-  const [output] = node.outputs
-  if (output === undefined || output.isGraphOutput || output.uses.size === 0) return false
-  if (getInt(node, 'to') !== dtypeTable.float32.onnx) return false
-  if (![...output.uses].every(({ node, index }) => isHalf(node) && !isFloatInput(node, index))) return false
-  node.setAttribute('to', attribute.int(dtypeTable.float16.onnx))
-  return true
-}
-
-/** Without casts at the inputs, the inputs themselves are float16. */
-function retypeInputs(conversion: Conversion): void {
-  const { graph, isFloat, halves } = conversion
-  for (const input of graph.inputs) {
-    if (!isFloat(input) || input.initializer !== undefined) continue
-    const readers = [...input.uses].filter((use) => readsFloat(use, conversion))
-    retype(input)
-    halves.set(input, input)
-    if (readers.length === 0) continue
-    const back = castOf(graph, input, 'float32')
-    for (const { node, index } of readers) node.setInput(index, back)
+/** By value, since values that give a graph output its name are renamed on the way. */
+function dtypesOf(model: Model, types: ReadonlyMap<string, ValueType>): Map<Value, string> {
+  const inferred = inferWithin(model)
+  const dtypes = new Map<Value, string>()
+  for (const graph of graphsWithin(model.graph)) {
+    const values = [...graph.inputs, ...graph.initializers, ...[...graph.nodes].flatMap((node) => node.outputs)]
+    for (const value of values) {
+      const type = graph === model.graph ? types.get(value.name) : inferred.of(value)
+      if (type !== undefined) dtypes.set(value, type.dtype)
+    }
   }
+  return dtypes
 }
 
-function retype(value: Value): void {
-  const { type } = value
-  if (type !== undefined) value.type = { dtype: 'float16', dims: type.dims }
-}
-
-function convertInputs(node: Node, conversion: Conversion): void {
-  convertFill(node)
-  for (const [index, value] of node.inputs.entries()) {
-    if (value === undefined || isFloatInput(node, index) || !conversion.isFloat(value)) continue
-    if (value.producer !== undefined && becomesHalf(value.producer, conversion)) continue
-    node.setInput(index, halfOf(value, conversion))
+function describe(converted: readonly Converted[], { clamped }: Shared): Note[] {
+  const noteOf = ({ name, opType }: Node, action: Note['action'], reason: string): Note => {
+    return { node: name, op: opType, action, reason }
   }
-}
-
-function becomesHalf(node: Node, { isHalf }: Conversion): boolean {
-  return isHalf(node) || (node.opType === 'Cast' && getInt(node, 'to') === dtypeTable.float16.onnx)
-}
-
-/** ConstantOfShape has its value, and so its type, in an attribute; float32 by default. */
-function convertFill(node: Node): void {
-  if (node.opType !== 'ConstantOfShape') return
-  const fill = getTensor(node, 'value') ?? { dtype: 'float32', dims: [1], bytes: new Uint8Array(4) }
-  if (fill.dtype === 'float32') node.setAttribute('value', attribute.tensor(toHalf(fill).tensor))
-}
-
-function halfOf(value: Value, conversion: Conversion): Value {
-  const { graph, halves, clamped } = conversion
-  const known = halves.get(value)
-  if (known !== undefined) return known
-  const { initializer } = value
-  let half: Value
-  if (initializer === undefined || graph.inputs.includes(value)) half = castOf(graph, value, 'float16')
-  else {
-    const converted = toHalf(initializer)
-    if (converted.clamped > 0) clamped.set(value.name, converted.clamped)
-    half = graph.addInitializer(graph.freshName(`${value.name}_fp16`), converted.tensor)
-  }
-  halves.set(value, half)
-  return half
-}
-
-function castOf(graph: Graph, value: Value, to: DType): Value {
-  const name = graph.freshName(`${value.name}/Cast`)
-  const attributes = { to: attribute.int(dtypeTable[to].onnx) }
-  return graph.addNode({ opType: 'Cast', name, inputs: [value], attributes }).outputs[0] as Value
-}
-
-/** A float result is float16 now; whoever needs float32, a subgraph or the caller too, gets it through one cast. */
-function convertOutputs(node: Node, conversion: Conversion, options: Options): void {
-  for (const output of node.outputs) {
-    if (!conversion.isFloat(output)) continue
-    retype(output)
-    const readers = [...output.uses].filter((use) => readsFloat(use, conversion))
-    const isResult = output.isGraphOutput && options.keepIoTypes
-    if (readers.length === 0 && !isResult) continue
-    const half = [...output.uses].filter((use) => !readers.includes(use))
-    const back = castOf(conversion.graph, output, 'float32')
-    if (isResult) exposeCast(conversion.graph, output, back, half)
-    for (const { node, index } of readers) node.setInput(index, back)
-  }
-}
-
-function readsFloat({ node, index }: Use, { isHalf }: Conversion): boolean {
-  return (!isHalf(node) && !takesAnyFloat(node)) || isFloatInput(node, index)
-}
-
-/** Gives the graph output, with its name, to the cast; the other readers keep the float16 value. */
-function exposeCast(graph: Graph, output: Value, back: Value, half: readonly Use[]): void {
-  const type = output.type
-  const source = back.producer as Node
-  graph.replaceAllUses(output, back)
-  source.setInput(0, output)
-  for (const { node, index } of half) node.setInput(index, output)
-  if (type !== undefined) back.type = { dtype: 'float32', dims: type.dims }
-}
-
-function describeConversion(half: readonly Node[], blocked: readonly Node[], { clamped }: Conversion): Note[] {
   return [
-    ...half.map(({ name, opType }): Note => ({ node: name, op: opType, action: 'done', reason: 'float16' })),
-    ...blocked.map(({ name, opType }): Note => {
-      return {
-        node: name,
-        op: opType,
-        action: 'skipped',
-        reason: 'it stays float32: its kind, its domain, or the options',
-      }
-    }),
+    ...converted.flatMap(({ half }) => half.map((node) => noteOf(node, 'done', 'float16'))),
+    ...converted.flatMap(({ kept }) =>
+      kept.map(([node, reason]) => noteOf(node, 'skipped', `it stays float32: ${reason}`)),
+    ),
     ...[...clamped].map(([name, count]): Note => {
-      return {
-        action: 'info',
-        reason: `${count} values of '${name}' were outside the range of float16 and moved into it`,
-      }
+      const reason = `${count} values of '${name}' were outside the range of float16 and moved into it`
+      return { action: 'info', reason }
     }),
   ]
 }

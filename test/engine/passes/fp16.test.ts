@@ -5,8 +5,19 @@ import type { Model } from '../../../src/engine/ir/model.ts'
 import { viewOf } from '../../../src/engine/ir/tensor.ts'
 import { encodeModel, loadModel } from '../../../src/engine/onnx/index.ts'
 import { toHalf } from '../../../src/engine/passes/fp16/half.ts'
-import { decodedModel, ocrModels, type ModelSpec } from '../../support/models.ts'
-import { applyPass, cosine, countOps, floats, int64s, noise, numbers, runModel, type NodeSpec } from './support.ts'
+import { decodedModel, ocrModels, vadModel, type ModelSpec } from '../../support/models.ts'
+import {
+  applyPass,
+  cosine,
+  countOps,
+  datasetOf,
+  floats,
+  int64s,
+  noise,
+  numbers,
+  runModel,
+  type NodeSpec,
+} from './support.ts'
 
 const x = floats([2, 8], (index) => noise(index))
 
@@ -157,6 +168,82 @@ test('a branch that reads an outer value gets it in float32', async () => {
   expect(await similarity(original, model)).toBeGreaterThan(0.9999)
 })
 
+test('nodes whose values leave the range on samples stay float32', async () => {
+  const nodes: NodeSpec[] = [
+    ['MatMul', ['x', 'w'], ['a'], {}, 'first'],
+    ['Mul', ['a', 'k'], ['b'], {}, 'blow up'],
+    ['Div', ['b', 'k'], ['c'], {}, 'bring back'],
+    ['Relu', ['c'], ['y'], {}, 'last'],
+  ]
+  const original = modelOf(nodes, { initializers: { k: floats([], [30_000]) } })
+  const calibration = await datasetOf({ x: floats([4, 8], (index) => 3 * noise(index)) })
+  const { model, notes } = await applyPass('fp16', original, {}, { calibration })
+  expect(notes.filter(({ action }) => action === 'done').map(({ node }) => node)).toEqual(['first', 'last'])
+  expect(notes.find(({ node }) => node === 'blow up')?.reason).toMatch(
+    /'b' reached [\d.]+e\+[45] on the samples, beyond 32768/,
+  )
+  expect(await similarity(original, model)).toBeGreaterThan(0.99999)
+  const unseen = await applyPass('fp16', original, { samples: 0 }, { calibration })
+  expect(unseen.notes.filter(({ action }) => action === 'done')).toHaveLength(4)
+  await calibration.close()
+})
+
+test('sums of too many products stay float32 where the options say so', async () => {
+  const { notes } = await applyPass('fp16', modelOf(perceptron), { maxReduction: 7 })
+  expect(notes.filter(({ op }) => op === 'MatMul').map(({ reason }) => reason)).toEqual(
+    Array(2).fill('it stays float32: its sums have 8 products, more than 7'),
+  )
+})
+
+test('branches are float16 inside, without casts back and forth on the way in', async () => {
+  const branch = (opType: string, output: string) => ({
+    graph: {
+      outputs: { [output]: ['float32', ['n', 8]] as ['float32', ['n', 8]] },
+      nodes: [
+        ['MatMul', ['a', 'w'], [`${output}_product`]],
+        [opType, [`${output}_product`], [output]],
+      ] as NodeSpec[],
+    },
+  })
+  const original = modelOf(
+    [
+      ['MatMul', ['x', 'w'], ['a']],
+      ['ReduceMax', ['x'], ['top'], { keepdims: 0 }],
+      ['Greater', ['top', 'limit'], ['flag']],
+      ['If', ['flag'], ['y'], { then_branch: branch('Relu', 't'), else_branch: branch('Neg', 'e') }],
+    ],
+    { initializers: { limit: floats([], [0.25]) } },
+  )
+  const { model } = await applyPass('fp16', original)
+  // In: x. Out: one in each branch. Not between `a` and the branches.
+  expect(countOps(model)).toMatchObject({ Cast: 3, MatMul: 3, Relu: 1, Neg: 1 })
+  const weights = [...model.graph.initializers].filter(({ initializer }) => initializer?.dims.length === 2)
+  expect(weights.map(({ initializer }) => initializer?.dtype)).toEqual(['float16'])
+  for (const sign of [1, -1]) {
+    const feeds = { x: floats([2, 8], (index) => sign * Math.abs(noise(index))) }
+    const [before, after] = [
+      numbers((await runModel(original, feeds))['y']),
+      numbers((await runModel(model, feeds))['y']),
+    ]
+    expect(cosine(before, after)).toBeGreaterThan(0.9999)
+  }
+  expect(await applyPass('fp16', model)).toMatchObject({ modified: false })
+})
+
+test('Silero VAD, whose whole net is in a branch, becomes smaller and answers alike', async () => {
+  const original = await loadModel(vadModel)
+  const { model, notes } = await applyPass('fp16', original)
+  expect(encodeModel(model).byteLength).toBeLessThan(0.65 * encodeModel(original).byteLength)
+  expect(notes.filter(({ action }) => action === 'done').length).toBeGreaterThan(20)
+  const feeds = {
+    input: floats([1, 512], (index) => noise(index) / 4),
+    state: floats([2, 1, 128], () => 0),
+    sr: int64s([], [16_000]),
+  }
+  const [before, after] = [await runModel(original, feeds), await runModel(model, feeds, {})]
+  expect(cosine(numbers(before['stateN']), numbers(after['stateN']))).toBeGreaterThan(0.999)
+})
+
 test('a value that is an output and is read further keeps both', async () => {
   const original = modelOf(
     [
@@ -173,12 +260,19 @@ test('a value that is an output and is read further keeps both', async () => {
   expect(await similarity(original, model)).toBeGreaterThan(0.99999)
 })
 
-test('weights outside the range of float16 are moved into it, and the notes say how many', async () => {
-  const original = modelOf([['MatMul', ['x', 'big'], ['y']]], {
+test('weights outside the range of float16 stay float32; tiny ones are moved into it, and the notes say how many', async () => {
+  const original = modelOf([['MatMul', ['x', 'big'], ['y'], {}, 'product']], {
     initializers: { big: floats([8, 1], [1e6, -1e6, 1e-9, 0, 1, 2, 3, 4]) },
   })
-  const { notes } = await applyPass('fp16', original)
-  expect(notes.at(-1)?.reason).toBe("3 values of 'big' were outside the range of float16 and moved into it")
+  expect(await applyPass('fp16', original)).toMatchObject({
+    modified: false,
+    notes: [{ node: 'product', reason: 'it stays float32: its weights reach 1.00e+6, beyond 32768' }],
+  })
+  const tiny = modelOf([['MatMul', ['x', 'small'], ['y']]], {
+    initializers: { small: floats([8, 1], [1e-9, -1e-9, 0, 1, 2, 3, 4, 5]) },
+  })
+  const { notes } = await applyPass('fp16', tiny)
+  expect(notes.at(-1)?.reason).toBe("2 values of 'small' were outside the range of float16 and moved into it")
   const { tensor } = toHalf(floats([6], [1e6, -1e-9, 0, Number.POSITIVE_INFINITY, 1.0009765625, 65_504]))
   const bits = viewOf(tensor, 'float16')
   const half = Array.from(new Float16Array(bits.buffer, bits.byteOffset, 6))
