@@ -12,6 +12,7 @@ const dataset = await openDataset(data)
 const names = [...graph.graph.inputs, ...[...graph.graph.nodes].flatMap((node) => node.outputs)].map(({ name }) => name)
 
 const started = performance.now()
+const cpuBefore = process.cpuUsage()
 const { ranges } = await collectRanges(
   graph,
   names,
@@ -36,6 +37,8 @@ const { ranges } = await collectRanges(
   },
 )
 const ms = performance.now() - started
+const { user, system } = process.cpuUsage(cpuBefore)
+const cpuMs = (user + system) / 1000
 await dataset.close()
 const peakBytes = process.resourceUsage().maxRSS * 1024
-process.stdout.write(`${JSON.stringify({ ms, peakBytes, tensors: ranges.size })}\n`)
+process.stdout.write(`${JSON.stringify({ ms, cpuMs, peakBytes, tensors: ranges.size })}\n`)

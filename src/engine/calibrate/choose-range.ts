@@ -23,7 +23,7 @@ type Chooser = (histogram: Histogram, seen: Range, choice: RangeChoice) => Range
 const choosers: Readonly<Record<HistogramMethod, Chooser>> = {
   percentile: (histogram, _seen, { percentile, affine }) =>
     affine.symmetric ? symmetricPercentile(histogram, percentile) : percentileRange(histogram, percentile),
-  entropy: (histogram) => entropyRange(histogram),
+  entropy: (histogram, seen) => entropyRange(histogram, Math.max(Math.abs(seen.min), Math.abs(seen.max))),
   mse: (histogram, seen, { affine }) => smallestError(histogram, seen, affine),
 }
 

@@ -1,12 +1,12 @@
 import { bindDataset, type Dataset } from '../data/index.ts'
 import type { Model } from '../ir/model.ts'
-import { viewOf } from '../ir/tensor.ts'
+import { viewOf, type Tensor } from '../ir/tensor.ts'
 import type { Feeds, Session } from '../runtime/port.ts'
 import type { AffineOptions, Range } from './affine.ts'
-import { chooseRange, type HistogramMethod } from './choose-range.ts'
+import { chooseRange, type HistogramMethod, type RangeChoice } from './choose-range.ts'
 import { mergeExtremes, type Extremes, type MergeRanges } from './extremes.ts'
-import { addValues, createHistogram, createLanes, type Histogram } from './histogram.ts'
-import { observeExtremes, observeValues } from './observe.ts'
+import { addValues, createHistogram, createLanes, growHistogram, type Histogram, type Lanes } from './histogram.ts'
+import { observeValues, type Observed } from './observe.ts'
 import { runBatches } from './run-batches.ts'
 
 type CalibrationMethod = 'minmax' | 'moving_average' | HistogramMethod
@@ -39,66 +39,77 @@ export interface Calibration {
 }
 
 /**
- * Runs a dataset through the model and chooses a range for each tensor asked for. The extremes are computed inside the
- * graph; methods that need a histogram then run the data once more, so that its bins are known before the first value
- * is counted. Memory is bounded by two batches and the bins, however many samples there are, and no value is left out.
+ * Runs a dataset through the model once and chooses a range for each tensor asked for. The extremes are computed inside
+ * the graph; methods that need a histogram count the values as they come, in bins that widen when a larger value
+ * appears. Memory is bounded by two batches and the bins, however many samples there are, and no value is left out.
  * @throws HastenError `dataset_mismatch`, `dataset_invalid`, `run_failed`, `run_canceled`
  */
 export async function collectRanges(
-  model: Model,
-  names: readonly string[],
-  dataset: Dataset,
-  options: CalibrationOptions,
-  useSession: UseSession,
-): Promise<Calibration> {
-  const { method } = options
-  const passes = isHistogramMethod(method) ? 2 : 1
-  const extremes = await collectExtremes(model, names, dataset, watchedBy(options, passes, 0), useSession)
-  if (!isHistogramMethod(method)) return extremes
-  const counted = watchedBy(options, passes, extremes.samples)
-  const histograms = await collectHistograms(model, extremes, dataset, counted, useSession)
-  const { percentile, affine } = options
-  const ranges = new Map<string, Range>()
-  for (const [name, seen] of extremes.ranges) {
-    const histogram = histograms.get(name)
-    ranges.set(name, histogram === undefined ? seen : chooseRange(histogram, seen, { method, percentile, affine }))
-  }
-  return { ...extremes, ranges }
-}
-
-function isHistogramMethod(method: CalibrationMethod): method is HistogramMethod {
-  return method !== 'minmax' && method !== 'moving_average'
-}
-
-/** The options with the progress of one of several passes over the data. */
-function watchedBy(options: CalibrationOptions, passes: number, before: number): CalibrationOptions {
-  return { ...options, progress: (done, total, unit) => options.progress(before + done, passes * total, unit) }
-}
-
-async function collectExtremes(
   original: Model,
   names: readonly string[],
   dataset: Dataset,
   options: CalibrationOptions,
   useSession: UseSession,
 ): Promise<Calibration> {
-  const { model, observed } = observeExtremes(original, names)
-  const outputs = observed.flatMap(({ low, high, sum }) => [low, high, sum])
-  const merge = options.method === 'moving_average' ? movingAverage(options.averagingConstant) : widest
-  return useSession(model, async (session) => {
-    const state: Extremes = { ranges: new Map(), refused: new Map() }
+  const { method, percentile, affine } = options
+  const counted = method === 'minmax' || method === 'moving_average' ? undefined : method
+  const { model, observed } = observeValues(original, names, { whole: counted !== undefined })
+  const merge = method === 'moving_average' ? movingAverage(options.averagingConstant) : widest
+  const state: Extremes = { ranges: new Map(), refused: new Map() }
+  const histograms: Histograms = { byName: new Map(), lanes: createLanes() }
+  const samples = await useSession(model, async (session) => {
     const { dataset: bound } = bindDataset(dataset, session.inputs)
-    const samples = await runBatches(
+    const outputs = neededOutputs(session, observed, counted !== undefined)
+    return runBatches(
       session,
       bound,
       { ...options, outputs },
-      reporting(options, bound, (results) => {
-        for (const each of observed) mergeExtremes(state, each, results, merge)
+      reporting(options, bound, (results, feeds) => {
+        for (const each of observed) {
+          const extremes = mergeExtremes(state, each, results, merge)
+          const values = counted && (results[each.name] ?? feeds[each.name])
+          if (extremes !== undefined && values !== undefined) count(histograms, each.name, extremes, values)
+        }
       }),
     )
-    for (const name of state.refused.keys()) state.ranges.delete(name)
-    return { ...state, samples }
   })
+  for (const name of state.refused.keys()) state.ranges.delete(name)
+  if (counted === undefined) return { ...state, samples }
+  const choice = { method: counted, percentile, affine }
+  return { ...state, ranges: chooseAll(state.ranges, histograms, choice), samples }
+}
+
+interface Histograms {
+  readonly byName: Map<string, Histogram>
+  readonly lanes: Lanes
+}
+
+function count({ byName, lanes }: Histograms, name: string, { min, max }: Range, values: Tensor): void {
+  const largest = Math.max(Math.abs(min), Math.abs(max))
+  const histogram = byName.get(name) ?? createHistogram(largest)
+  byName.set(name, histogram)
+  growHistogram(histogram, largest)
+  addValues(histogram, viewOf(values, 'float32'), lanes)
+}
+
+function chooseAll(
+  seen: ReadonlyMap<string, Range>,
+  { byName }: Histograms,
+  choice: RangeChoice,
+): ReadonlyMap<string, Range> {
+  const chosen = new Map<string, Range>()
+  for (const [name, range] of seen) {
+    const histogram = byName.get(name)
+    chosen.set(name, histogram === undefined ? range : chooseRange(histogram, range, choice))
+  }
+  return chosen
+}
+
+/** The extremes, and of the values themselves those that are outputs: the others are inputs, and at hand. */
+function neededOutputs(session: Session, observed: readonly Observed[], whole: boolean): string[] {
+  const given = new Set(session.outputs.filter(({ dtype }) => dtype === 'float32').map(({ name }) => name))
+  const values = whole ? observed.map(({ name }) => name).filter((name) => given.has(name)) : []
+  return [...observed.flatMap(({ low, high, sum }) => [low, high, sum]), ...values]
 }
 
 const widest: MergeRanges = (seen, { min, max }) => ({ min: Math.min(seen.min, min), max: Math.max(seen.max, max) })
@@ -108,34 +119,7 @@ function movingAverage(constant: number): MergeRanges {
   return (seen, { min, max }) => ({ min: towards(seen.min, min), max: towards(seen.max, max) })
 }
 
-async function collectHistograms(
-  original: Model,
-  { ranges }: Calibration,
-  dataset: Dataset,
-  options: CalibrationOptions,
-  useSession: UseSession,
-): Promise<ReadonlyMap<string, Histogram>> {
-  const histograms = new Map<string, Histogram>()
-  const lanes = createLanes()
-  for (const [name, { min, max }] of ranges) {
-    histograms.set(name, createHistogram(Math.max(Math.abs(min), Math.abs(max))))
-  }
-  await useSession(observeValues(original, [...ranges.keys()]), async (session) => {
-    const { dataset: bound } = bindDataset(dataset, session.inputs)
-    const given = new Set(session.outputs.map(({ name }) => name))
-    const outputs = [...ranges.keys()].filter((name) => given.has(name))
-    const take = reporting(options, bound, (results, feeds) => {
-      for (const [name, histogram] of histograms) {
-        const tensor = results[name] ?? feeds[name]
-        if (tensor !== undefined) addValues(histogram, viewOf(tensor, 'float32'), lanes)
-      }
-    })
-    return runBatches(session, bound, { ...options, outputs }, take)
-  })
-  return histograms
-}
-
-/** Tells how far a pass is after each batch. */
+/** Tells how far calibration is after each batch. */
 function reporting(
   { samples, progress }: CalibrationOptions,
   dataset: Dataset,

@@ -1,6 +1,7 @@
 import type { Range } from './affine.ts'
 import { coarsen, prefixSums, type Histogram } from './histogram.ts'
 
+/** Bins over the values, at least; up to twice as many where the histogram is wider than they are. */
 const searchBins = 2048
 const quantizedBins = 128
 
@@ -21,16 +22,19 @@ interface Sums {
  * has the smallest Kullback–Leibler divergence, what lies outside counted at its ends.
  * (Migacz, 8-bit Inference with TensorRT, 2017)
  */
-export function entropyRange(histogram: Histogram): Range {
-  const coarse = coarsen(histogram, histogram.counts.length / searchBins)
+export function entropyRange({ threshold, counts }: Histogram, largest: number): Range {
+  const occupied = threshold > 0 ? largest / threshold : 1
+  const factor = 2 ** Math.floor(Math.log2((counts.length * occupied) / searchBins))
+  const coarse = coarsen({ threshold, counts }, factor)
   const sums = sumsOf(coarse.counts)
-  const half = searchBins / 2
-  let best = { bins: half, divergence: Number.POSITIVE_INFINITY }
-  for (let bins = quantizedBins / 2; bins <= half; bins += 1) {
+  const half = coarse.counts.length / 2
+  const widest = Math.min(half, Math.ceil(half * occupied))
+  let best = { bins: widest, divergence: Number.POSITIVE_INFINITY }
+  for (let bins = quantizedBins / 2; bins <= widest; bins += 1) {
     const divergence = sliceDivergence(sums, half - bins, half + bins)
     if (divergence < best.divergence) best = { bins, divergence }
   }
-  const max = (best.bins / half) * coarse.threshold
+  const max = (best.bins / half) * threshold
   return { min: -max, max }
 }
 

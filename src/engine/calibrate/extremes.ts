@@ -11,26 +11,30 @@ export interface Extremes {
 /** The range of all batches so far and that of the next. */
 export type MergeRanges = (seen: Range, next: Range) => Range
 
-/** Takes the extremes of one batch into account. A batch in which the value is empty changes nothing. */
+/**
+ * Takes the extremes of one batch into account, and returns them. A batch in which the value is empty changes nothing,
+ * and neither does one in which it is not finite: that is remembered.
+ */
 export function mergeExtremes(
   { ranges, refused }: Extremes,
   { name, low, high, sum }: Observed,
   results: Readonly<Record<string, Tensor>>,
   merge: MergeRanges,
-): void {
+): Range | undefined {
   const [min, max, total] = [low, high, sum].map((output) => scalarFloat(results[output]))
   if (min === undefined || max === undefined || total === undefined) {
     refused.set(name, `it is ${results[low]?.dtype ?? 'missing'}, not float32`)
-    return
+    return undefined
   }
-  if (min === Number.POSITIVE_INFINITY && max === Number.NEGATIVE_INFINITY) return
+  if (min === Number.POSITIVE_INFINITY && max === Number.NEGATIVE_INFINITY) return undefined
   const bad = Number.isNaN(total) ? total : [min, max].find((value) => !Number.isFinite(value))
   if (bad !== undefined) {
     refused.set(name, `it took the value ${bad} in calibration`)
-    return
+    return undefined
   }
   const seen = ranges.get(name)
   ranges.set(name, seen === undefined ? { min, max } : merge(seen, { min, max }))
+  return { min, max }
 }
 
 function scalarFloat(tensor: Tensor | undefined): number | undefined {

@@ -1,14 +1,37 @@
 /** Counts of values in bins of equal width over −threshold … threshold; zero is the edge between the two middle bins. */
 export interface Histogram {
-  readonly threshold: number
+  threshold: number
   readonly counts: Float64Array
 }
 
-/** Fine enough that halving it gives the 2,048 bins an entropy search wants, and folding it 2,048 bins of |x|. */
-const binCount = 4096
+/** With a threshold of up to twice the largest value, still 4,096 bins over the values themselves. */
+const binCount = 8192
 
 export function createHistogram(threshold: number): Histogram {
   return { threshold, counts: new Float64Array(binCount) }
+}
+
+/**
+ * Makes room for larger values by doubling the threshold as often as needed: two bins become one, so that every count
+ * stays in a bin that holds its value. The threshold ends up at less than twice the largest value.
+ */
+export function growHistogram(histogram: Histogram, largest: number): void {
+  const { threshold, counts } = histogram
+  if (largest <= threshold) return
+  if (threshold === 0) {
+    // Only zeros so far, and zero has the same bin at any threshold.
+    histogram.threshold = largest
+    return
+  }
+  const half = binCount / 2
+  const merged = 2 ** Math.ceil(Math.log2(largest / threshold))
+  histogram.threshold = threshold * merged
+  const before = counts.slice()
+  counts.fill(0)
+  for (const [bin, count] of before.entries()) {
+    const into = half + Math.floor((bin - half) / merged)
+    counts[into] = (counts[into] as number) + count
+  }
 }
 
 /** Below this many values, clearing the lanes costs more than they save. */

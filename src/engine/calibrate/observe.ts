@@ -12,30 +12,24 @@ export interface Observed {
 }
 
 /**
- * A copy of a model that also gives the extremes of some values. ONNX Runtime's ReduceMin and ReduceMax may drop a NaN
+ * A copy of a model that also gives the extremes of some values, and the values themselves if wanted. ONNX Runtime's ReduceMin and ReduceMax may drop a NaN
  * (1.30 does, unless it comes first), so their sum is there as well: that keeps it.
  */
-export function observeExtremes(original: Model, names: readonly string[]): { model: Model; observed: Observed[] } {
+export function observeValues(
+  original: Model,
+  names: readonly string[],
+  { whole }: { readonly whole: boolean },
+): { model: Model; observed: Observed[] } {
   const model = cloneModel(original)
   const values = valuesByName(model)
   const observed = names.flatMap((name) => {
     const value = values.get(name)
     if (value === undefined) return []
     const [low, high, sum] = ['ReduceMin', 'ReduceMax', 'ReduceSum'].map((opType) => addReduction(model, opType, value))
+    if (whole && value.producer !== undefined && !value.isGraphOutput) model.graph.addOutput(value)
     return [{ name, low, high, sum } as Observed]
   })
   return { model, observed }
-}
-
-/** A copy of a model that also gives some values as they are. */
-export function observeValues(original: Model, names: readonly string[]): Model {
-  const model = cloneModel(original)
-  const values = valuesByName(model)
-  for (const name of names) {
-    const value = values.get(name)
-    if (value?.producer !== undefined && !value.isGraphOutput) model.graph.addOutput(value)
-  }
-  return model
 }
 
 /** Inputs and results of nodes of the main graph. */

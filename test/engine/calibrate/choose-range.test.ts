@@ -7,6 +7,7 @@ import {
   coarsen,
   createHistogram,
   createLanes,
+  growHistogram,
   type Histogram,
 } from '../../../src/engine/calibrate/histogram.ts'
 
@@ -77,7 +78,7 @@ test.each(Object.keys(shapes) as (keyof typeof shapes)[])(
   (shape) => {
     const { histogram, seen } = countedOf(shapes[shape])
     const range = chooseRange(histogram, seen, { ...base, method: 'entropy' })
-    const wanted = naiveEntropy(coarsen(histogram, 2))
+    const wanted = naiveEntropy(coarsen(histogram, 4))
     expect(range.max).toBeCloseTo(Math.min(wanted, seen.max), 6)
     expect(range.min).toBeCloseTo(Math.max(-wanted, seen.min), 6)
   },
@@ -160,5 +161,23 @@ test('every value is counted once, in its bin, in short and in long arrays', () 
   expect(long.counts.reduce((sum, each) => sum + each, 0)).toBe(values.length)
   const ends = createHistogram(2)
   addValues(ends, Float32Array.of(-2, 0, 2), lanes)
-  expect([ends.counts[0], ends.counts[2048], ends.counts[4095]]).toEqual([1, 1, 1])
+  expect([ends.counts[0], ends.counts[4096], ends.counts[8191]]).toEqual([1, 1, 1])
+})
+
+test('a histogram that grew holds every value in a bin that it belongs to, and is less than twice too wide', () => {
+  const histogram = createHistogram(0)
+  const values = Array.from({ length: 40 }, (_, index) => (-1.7) ** index / 1000)
+  const lanes = createLanes()
+  addValues(histogram, Float32Array.of(0, 0), lanes)
+  for (const value of values) {
+    growHistogram(histogram, Math.abs(value))
+    addValues(histogram, Float32Array.of(value), lanes)
+  }
+  const { threshold, counts } = histogram
+  const largest = Math.max(...values.map(Math.abs))
+  expect(threshold).toBeGreaterThanOrEqual(Math.fround(largest))
+  expect(threshold).toBeLessThan(2.001 * largest)
+  const direct = createHistogram(threshold)
+  addValues(direct, Float32Array.from([0, 0, ...values]), lanes)
+  expect(Array.from(counts)).toEqual(Array.from(direct.counts))
 })

@@ -114,16 +114,35 @@ test('a moving average goes a part of the way to each next batch', async () => {
   expect(calibration.ranges.get('x')).toEqual({ min: 1.5, max: 1.5 })
 })
 
-test('a histogram takes a second pass over the same samples, and counts inputs as well as results', async () => {
+test('values are counted as they come, in one pass: inputs as well as results', async () => {
   const values = floats([200, 4], (index) => (index === 790 ? 100 : (index % 100) / 100))
   const { calibration, reads, progress } = await calibrate(values, { method: 'percentile', percentile: 99, batch: 64 })
-  expect(reads).toEqual([64, 64, 64, 8, 64, 64, 64, 8])
-  expect(progress.at(-1)).toEqual([400, 400])
+  expect(reads).toEqual([64, 64, 64, 8])
+  expect(progress.at(-1)).toEqual([200, 200])
   const { max } = calibration.ranges.get('x') ?? { max: 0 }
   expect(max).toBeGreaterThanOrEqual(0.98)
   expect(max).toBeLessThan(1.1)
   expect(calibration.ranges.get('m')?.max).toBeCloseTo(2 * max, 5)
 })
+
+test.each(['percentile', 'entropy', 'mse'] as const)(
+  '%s ranges do not depend on how the samples are cut into batches, or on their order',
+  async (method) => {
+    const value = (index: number) => noise(index) ** 3 * (index === 797 ? 40 : 1)
+    const ascending = floats([200, 4], value)
+    const descending = floats([200, 4], (index) => value(799 - index))
+    const ranges = [
+      await calibrate(ascending, { method, percentile: 99, batch: 200 }),
+      await calibrate(ascending, { method, percentile: 99, batch: 7 }),
+      await calibrate(descending, { method, percentile: 99, batch: 7 }),
+    ].map(({ calibration }) => calibration.ranges.get('x'))
+    const bin = (4 * 40) / 4096
+    for (const range of ranges.slice(1)) {
+      expect(Math.abs((range?.max ?? 0) - (ranges[0]?.max ?? 0))).toBeLessThanOrEqual(bin * 2)
+      expect(Math.abs((range?.min ?? 0) - (ranges[0]?.min ?? 0))).toBeLessThanOrEqual(bin * 2)
+    }
+  },
+)
 
 test('a failing run ends calibration with its own error', async () => {
   const dataset = await datasetOf({ x: floats([4, 4], () => 1) })
