@@ -1,5 +1,6 @@
 import { bf16Pass } from './bf16.ts'
 import { codebookPass } from './codebook.ts'
+import { autoPass } from './auto.ts'
 import { fp16Pass } from './fp16.ts'
 import type { PassName } from './options/index.ts'
 import type { Pass } from './pass.ts'
@@ -20,6 +21,7 @@ export const passes = {
   'quantize.mixed': quantizeMixedPass,
   'quantize.weights': quantizeWeightsPass,
   codebook: codebookPass,
+  auto: autoPass,
   tune: tunePass,
 } as const satisfies { [N in PassName]: Pass<N> }
 

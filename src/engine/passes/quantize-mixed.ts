@@ -1,10 +1,7 @@
-import path from 'node:path'
 import { HastenError } from '../../errors.ts'
-import type { Dataset } from '../data/index.ts'
 import type { Model } from '../ir/model.ts'
-import { measureQuality, type QualityReport } from '../measure/index.ts'
-import { saveModel } from '../onnx/index.ts'
 import { measureReverts, selectChanges, type Sensitivity } from '../search/index.ts'
+import { openJudge, type Judge } from './judge-variant.ts'
 import { definePass, type Note, type PassContext, type PassOptions, type PassResult } from './pass.ts'
 import { quantizeStaticPass } from './quantize-static.ts'
 import { runPass } from './run-pass.ts'
@@ -33,60 +30,29 @@ interface Layer {
   readonly op: string
 }
 
-interface Search {
-  readonly metric: 'top-1 lost' | '1 − cosine'
-  readonly budget: number
+interface Search extends Pick<Judge, 'metric' | 'budget'> {
   /** The model in int8 but for these nodes. */
   quantize(floats: readonly string[]): Promise<PassResult>
   lossOf(result: PassResult): Promise<number>
 }
 
 async function openSearch(model: Model, options: Options, context: PassContext): Promise<Search> {
-  const { calibration, workDir } = context
+  const { calibration } = context
   if (calibration === undefined) {
     throw new HastenError(
       'dataset_needed',
       'quantize.mixed judges variants on a calibration dataset, and there is none',
     )
   }
-  const hasLabels = (await calibration.labels(0, 1)) !== undefined
-  const original = path.join(workDir, 'mixed-original.onnx')
-  await saveModel(model, original)
+  const judge = await openJudge(model, calibration, options, context)
   const quiet: PassContext = { ...context, progress: () => undefined }
   return {
-    metric: hasLabels ? 'top-1 lost' : '1 − cosine',
-    budget: hasLabels ? options.maxDrop : options.maxDistance,
+    metric: judge.metric,
+    budget: judge.budget,
     quantize: (floats) =>
       runPass(quantizeStaticPass, model, { ...options, exclude: [...options.exclude, ...floats] }, quiet),
-    lossOf: async (result) => readLoss(await judge(result.model, original, calibration, options, context)),
+    lossOf: async (result) => judge.lossOf(result.model),
   }
-}
-
-async function judge(
-  model: Model,
-  original: string,
-  dataset: Dataset,
-  { evalSamples }: Options,
-  { runtime, signal, workDir }: PassContext,
-): Promise<QualityReport> {
-  const file = path.join(workDir, 'mixed-variant.onnx')
-  await saveModel(model, file)
-  return measureQuality({
-    baseline: { path: original },
-    optimized: { path: file },
-    dataset,
-    limit: evalSamples,
-    runtime,
-    signal,
-  })
-}
-
-/** Top-1 lost where there are labels, else the distance of the output that differs most. */
-function readLoss({ metrics }: QualityReport): number {
-  const top1 = metrics.find(({ metric }) => metric === 'top1')
-  if (top1?.delta != null) return -top1.delta
-  const cosine = metrics.find(({ metric }) => metric === 'cosine')
-  return cosine === undefined ? Number.POSITIVE_INFINITY : 1 - cosine.optimized
 }
 
 const layerOps = new Set(['Conv', 'MatMul', 'Gemm', 'ConvTranspose'])

@@ -3,6 +3,16 @@ import type { Recipe } from './schema.ts'
 
 /** Recipes that exist without being stored, by name. */
 export const builtinRecipes = {
+  auto: {
+    version: 1,
+    name: 'auto',
+    description:
+      'Lossless rewrites, then the fastest technique that stays inside a quality budget on your calibration dataset.',
+    steps: [
+      { pass: 'simplify', options: {} },
+      { pass: 'auto', options: {} },
+    ],
+  },
   lossless: {
     version: 1,
     name: 'lossless',

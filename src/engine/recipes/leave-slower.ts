@@ -11,6 +11,7 @@ import type { RecipeStep } from './schema.ts'
 const formOfPass: Partial<Record<PassName, KernelForm>> = {
   'quantize.static': 'qdq-u8s8',
   'quantize.mixed': 'qdq-u8s8',
+  auto: 'qdq-u8s8',
   'quantize.dynamic': 'dynamic',
 }
 

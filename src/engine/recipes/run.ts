@@ -22,6 +22,7 @@ import type { SessionOptions } from '../runtime/options.ts'
 import type { Runtime, TensorInfo } from '../runtime/port.ts'
 import { recipeNeeds } from './builtin.ts'
 import { explainSlower, leaveSlower, type AdvisedStep } from './leave-slower.ts'
+import { rankTechniques } from './rank-techniques.ts'
 import type { Recipe } from './schema.ts'
 import { cachedStep, type RecipeCache } from './step-cache.ts'
 
@@ -144,7 +145,7 @@ function unitAt(options: RecipeOptions, state: RecipeState, index: number): Unit
   return {
     stage: pass.stage,
     run: async () => {
-      const advised = await leaveSlower(state.model, step, options)
+      const advised = await leaveSlower(state.model, rankTechniques(state.model, step, options), options)
       const begin = () => beginStep(pass, advised, options, state)
       const outcome = await cachedStep(options, advised.step, pass, state.key, begin)
       state.key = outcome.key

@@ -39,6 +39,9 @@ interface StepOutcome {
   readonly keep: (result: PassResult) => Promise<void>
 }
 
+/** What these passes give depends on how fast this host is now. */
+const measuresHost: ReadonlySet<string> = new Set(['tune', 'auto'])
+
 const keepNothing = () => Promise.resolve()
 
 /** Takes a step's result from the cache, or runs it and puts it there. A pass that measures this host is always run. */
@@ -50,7 +53,7 @@ export async function cachedStep(
   run: () => Promise<PassResult | NextStage>,
 ): Promise<StepOutcome> {
   const { cache } = context
-  if (cache === undefined || pass.name === 'tune') return { key: before, value: await run(), keep: keepNothing }
+  if (cache === undefined || measuresHost.has(pass.name)) return { key: before, value: await run(), keep: keepNothing }
   const key = stepKey(context, cache, step, pass, before)
   const found = await cache.find(key)
   if (found !== undefined) {

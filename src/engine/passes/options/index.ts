@@ -1,6 +1,7 @@
 import type { TSchema } from 'typebox'
 import { bf16Options } from './bf16.ts'
 import { codebookOptions } from './codebook.ts'
+import { autoOptions } from './auto.ts'
 import { fp16Options } from './fp16.ts'
 import { quantizeDynamicOptions } from './quantize-dynamic.ts'
 import { quantizeMixedOptions } from './quantize-mixed.ts'
@@ -44,6 +45,11 @@ export const passSchemas = {
   codebook: {
     title: 'Weights in 2 to 16 bits, uniform or not: a smaller file, the same speed',
     options: codebookOptions,
+    needs: {},
+  },
+  auto: {
+    title: 'The fastest technique inside a quality budget',
+    options: autoOptions,
     needs: {},
   },
   tune: { title: 'Session options measured on this host', options: tuneOptions, needs: {} },

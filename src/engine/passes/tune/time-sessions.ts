@@ -26,10 +26,21 @@ export async function timeSessions(
   candidates: readonly SessionOptions[],
   limits: TimingLimits,
 ): Promise<SessionTiming[]> {
+  return timeModels(
+    candidates.map((session) => ({ path: modelPath, session })),
+    limits,
+  )
+}
+
+/** The same for models that take the same inputs; the first is what the others are compared with. */
+export async function timeModels(
+  models: readonly { readonly path: string; readonly session: SessionOptions }[],
+  limits: TimingLimits,
+): Promise<SessionTiming[]> {
   const sessions: Session[] = []
   try {
-    for (const session of candidates) {
-      sessions.push(await limits.context.runtime.createSession({ path: modelPath }, { session, signal: limits.signal }))
+    for (const { path, session } of models) {
+      sessions.push(await limits.context.runtime.createSession({ path }, { session, signal: limits.signal }))
     }
     return await timeAll(sessions, limits)
   } finally {
