@@ -21,6 +21,9 @@ export interface TypeContext {
 /** The types of a node's outputs in order; undefined for what is not known. Never a guess. */
 export type TypeRule = (context: TypeContext) => readonly (ValueType | undefined)[]
 
+/** The types of the inputs of the one subgraph of a node, which its own inputs decide. */
+export type BodyRule = (context: TypeContext) => readonly (ValueType | undefined)[]
+
 /** What is known of the elements of a node's small integer output (scalars and vectors); null for one unknown. */
 export type ElementRule = (context: TypeContext) => readonly Dim[] | undefined
 
@@ -66,6 +69,7 @@ export interface OpDefinition extends OpTraits {
   readonly outputs: readonly [min: number, max: number]
   readonly attributes: Readonly<Record<string, AttributeSpec>>
   readonly types?: TypeRule
+  readonly bodyInputs?: BodyRule
   readonly elements?: ElementRule
   readonly macs?: MacRule
 }
@@ -77,6 +81,7 @@ type Arity = number | readonly [min: number, max: number]
 export interface OpInit extends OpTraits {
   readonly attributes?: Readonly<Record<string, AttributeSpec>>
   readonly types?: TypeRule
+  readonly bodyInputs?: BodyRule
   readonly elements?: ElementRule
   readonly macs?: MacRule
 }

@@ -36,8 +36,12 @@ interface State {
 
 function inferGraph(graph: Graph, state: State): void {
   for (const node of topologicalOrder(graph).order) {
-    // Branches of an If see outer values by name; bodies of loops get their inputs' declared types.
-    for (const subgraph of subgraphsOf(node)) inferGraph(subgraph, state)
+    // Branches see outer values by name; the bodies of loops have inputs, of types that their nodes' inputs decide.
+    const given = opDefinition(node)?.bodyInputs?.(contextOf(node, state)) ?? []
+    for (const subgraph of subgraphsOf(node)) {
+      subgraph.inputs.forEach((input, index) => setType(input, given[index], state))
+      inferGraph(subgraph, state)
+    }
     inferNode(node, state)
   }
 }
@@ -47,13 +51,17 @@ function inferNode(node: Node, state: State): void {
   const context = contextOf(node, state)
   const types = definition?.types?.(context) ?? []
   node.outputs.forEach((output, index) => {
-    const type = merge(withPossibleDims(types[index]), output.type)
-    if (type !== undefined) state.types.set(output, type)
+    setType(output, types[index], state)
   })
   const elements = definition?.elements?.(context)
   const [first] = node.outputs
   if (elements !== undefined && first !== undefined && elements.length <= maxElements)
     state.elements.set(first, elements)
+}
+
+function setType(value: Value, inferred: ValueType | undefined, state: State): void {
+  const type = merge(withPossibleDims(inferred), value.type)
+  if (type !== undefined) state.types.set(value, type)
 }
 
 // Shapes are short; anything longer is data.

@@ -23,8 +23,10 @@ import {
   shapeElements,
   shapeType,
 } from '../rules/creation.ts'
+import { melWeightType, windowType } from '../rules/signals.ts'
 
-const windowFunction = () => defineOp(17, 1, 1, { attributes: { output_datatype: int(1), periodic: int(1) } })
+const windowFunction = () =>
+  defineOp(17, 1, 1, { attributes: { output_datatype: int(1), periodic: int(1) }, types: windowType })
 
 /** Operators that make tensors: constants, shapes, ranges, random numbers. */
 export const creation = {
@@ -48,7 +50,7 @@ export const creation = {
   EyeLike: defineOp(9, 1, 1, { attributes: { dtype: anyInt, k: int(0) }, types: likeType }),
   HammingWindow: windowFunction(),
   HannWindow: windowFunction(),
-  MelWeightMatrix: defineOp(17, 5, 1, { attributes: { output_datatype: int(1) } }),
+  MelWeightMatrix: defineOp(17, 5, 1, { attributes: { output_datatype: int(1) }, types: melWeightType }),
   Multinomial: defineOp(7, 1, 1, {
     attributes: { dtype: int(6), sample_size: int(1), seed: anyFloat },
     foldable: false,

@@ -1,6 +1,7 @@
 import { anyInt, defineOp, int, string, type OpTable } from '../definition.ts'
 import { sameAsInput } from '../rules/elementwise.ts'
 import {
+  compressType,
   gatherElementsKnown,
   gatherElementsType,
   gatherNdType,
@@ -10,7 +11,7 @@ import {
 } from '../rules/indexing.ts'
 
 export const indexing = {
-  Compress: defineOp(9, 2, 1, { movesData: true, attributes: { axis: anyInt } }),
+  Compress: defineOp(9, 2, 1, { movesData: true, attributes: { axis: anyInt }, types: compressType }),
   Gather: defineOp(1, 2, 1, {
     movesData: true,
     attributes: { axis: int(0) },

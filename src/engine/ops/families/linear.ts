@@ -1,4 +1,5 @@
 import { anyString, defineOp, float, int, ints, string, type OpTable } from '../definition.ts'
+import { einsumType } from '../rules/einsum.ts'
 import {
   convMacs,
   convTransposeMacs,
@@ -39,8 +40,12 @@ export const linear = {
     macs: convTransposeMacs,
     quantizable: convTransposeWeight,
   }),
-  DeformConv: defineOp(19, [3, 5], 1, { attributes: { ...windowAttributes, offset_group: int(1) }, macs: convMacs() }),
-  Einsum: defineOp(12, [1, Number.POSITIVE_INFINITY], 1, { attributes: { equation: anyString } }),
+  DeformConv: defineOp(19, [3, 5], 1, {
+    attributes: { ...windowAttributes, offset_group: int(1) },
+    types: convType(),
+    macs: convMacs(),
+  }),
+  Einsum: defineOp(12, [1, Number.POSITIVE_INFINITY], 1, { attributes: { equation: anyString }, types: einsumType }),
   Gemm: defineOp(1, [2, 3], 1, {
     attributes: { alpha: float(1), beta: float(1), transA: int(0), transB: int(0), broadcast: int(0) },
     types: gemmType,

@@ -16,6 +16,7 @@ import {
   transposeType,
   unsqueezeType,
 } from '../rules/movement.ts'
+import { centerCropType } from '../rules/signals.ts'
 
 /** The elements of input 0, in another order or shape. */
 function move(since: number, inputs: Parameters<typeof defineOp>[1], init: OpInit) {
@@ -24,7 +25,7 @@ function move(since: number, inputs: Parameters<typeof defineOp>[1], init: OpIni
 
 /** Operators that change where elements are, not what they are. */
 export const movement = {
-  CenterCropPad: defineOp(18, 2, 1, { attributes: { axes: ints } }),
+  CenterCropPad: defineOp(18, 2, 1, { attributes: { axes: ints }, types: centerCropType }),
   Concat: move(1, [1, many], { attributes: { axis: anyInt }, types: concatType, elements: concatElements }),
   DepthToSpace: move(1, 1, { attributes: { blocksize: anyInt, mode: string('DCR') }, types: blockType(true) }),
   Expand: move(8, 2, { types: expandType }),

@@ -1,4 +1,6 @@
 import { defineOp, float, int, ints, string, type OpTable } from '../definition.ts'
+import { getInt, getInts } from '../../ir/attribute.ts'
+import { regionType, unpoolType } from '../rules/signals.ts'
 import { globalPoolType, poolType } from '../rules/windows.ts'
 
 const poolAttributes = {
@@ -17,8 +19,14 @@ export const pooling = {
   GlobalMaxPool: defineOp(1, 1, 1, { types: globalPoolType }),
   LpPool: defineOp(1, 1, 1, { attributes: { ...poolAttributes, p: int(2) }, types: poolType }),
   MaxPool: defineOp(1, 1, [1, 2], { attributes: { ...poolAttributes, storage_order: int(0) }, types: poolType }),
-  MaxRoiPool: defineOp(1, 2, 1, { attributes: { pooled_shape: ints, spatial_scale: float(1) } }),
-  MaxUnpool: defineOp(9, [2, 3], 1, { attributes: { kernel_shape: ints, pads: ints, strides: ints } }),
+  MaxRoiPool: defineOp(1, 2, 1, {
+    attributes: { pooled_shape: ints, spatial_scale: float(1) },
+    types: regionType(({ node }) => getInts(node, 'pooled_shape', [null, null])),
+  }),
+  MaxUnpool: defineOp(9, [2, 3], 1, {
+    attributes: { kernel_shape: ints, pads: ints, strides: ints },
+    types: unpoolType,
+  }),
   RoiAlign: defineOp(10, 3, 1, {
     attributes: {
       coordinate_transformation_mode: string('half_pixel'),
@@ -28,5 +36,6 @@ export const pooling = {
       sampling_ratio: int(0),
       spatial_scale: float(1),
     },
+    types: regionType(({ node }) => [getInt(node, 'output_height', 1), getInt(node, 'output_width', 1)]),
   }),
 } satisfies OpTable

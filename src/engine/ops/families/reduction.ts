@@ -1,5 +1,7 @@
 import { anyInt, defineOp, int, ints, string, type OpTable } from '../definition.ts'
 import { sameAsInput } from '../rules/elementwise.ts'
+import { uniqueType } from '../rules/indexing.ts'
+import { lossType } from '../rules/signals.ts'
 import { argType, reduceType, topKType } from '../rules/reduction.ts'
 
 // Axes are an attribute before opset 13 (ReduceSum) or 18, an input since.
@@ -28,6 +30,7 @@ export const reductions = {
   CumSum: cumulative(11),
   NegativeLogLikelihoodLoss: defineOp(12, [2, 3], 1, {
     attributes: { ignore_index: anyInt, reduction: string('mean') },
+    types: lossType,
   }),
   ReduceL1: reduction(),
   ReduceL2: reduction(),
@@ -41,10 +44,11 @@ export const reductions = {
   ReduceSumSquare: reduction(),
   SoftmaxCrossEntropyLoss: defineOp(12, [2, 3], [1, 2], {
     attributes: { ignore_index: anyInt, reduction: string('mean') },
+    types: lossType,
   }),
   TopK: defineOp(1, [1, 2], 2, {
     attributes: { axis: int(-1), k: anyInt, largest: int(1), sorted: int(1) },
     types: topKType,
   }),
-  Unique: defineOp(11, 1, [1, 4], { attributes: { axis: anyInt, sorted: int(1) } }),
+  Unique: defineOp(11, 1, [1, 4], { attributes: { axis: anyInt, sorted: int(1) }, types: uniqueType }),
 } satisfies OpTable

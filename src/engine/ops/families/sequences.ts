@@ -11,7 +11,7 @@ import {
   strings,
   type OpTable,
 } from '../definition.ts'
-import { branchType } from '../rules/control.ts'
+import { branchType, loopInputs, loopType, scanInputs, scanType } from '../rules/control.ts'
 import { recurrentType } from '../rules/recurrent.ts'
 
 const recurrentAttributes = {
@@ -45,7 +45,13 @@ export const control = {
     subgraphs: 'one-of',
     foldable: false,
   }),
-  Loop: defineOp(1, [2, many], [1, many], { attributes: { body: graph }, subgraphs: 'repeated', foldable: false }),
+  Loop: defineOp(1, [2, many], [1, many], {
+    attributes: { body: graph },
+    types: loopType,
+    bodyInputs: loopInputs,
+    subgraphs: 'repeated',
+    foldable: false,
+  }),
   Scan: defineOp(8, [1, many], [1, many], {
     attributes: {
       body: graph,
@@ -56,6 +62,8 @@ export const control = {
       scan_output_axes: ints,
       scan_output_directions: ints,
     },
+    types: scanType,
+    bodyInputs: scanInputs,
     subgraphs: 'repeated',
     foldable: false,
   }),

@@ -12,9 +12,20 @@ import {
   type OpTable,
 } from '../definition.ts'
 
-/** Signals, images, text, and attention as one operator: known to be valid, no further facts yet. */
+import { broadcastInputs, sameAsInput, sameDims } from '../rules/elementwise.ts'
+import {
+  affineGridType,
+  attentionType,
+  col2ImType,
+  determinantType,
+  dftType,
+  gridSampleType,
+  stftType,
+} from '../rules/signals.ts'
+
+/** Signals, images, text, and attention as one operator. */
 export const signals = {
-  AffineGrid: defineOp(20, 2, 1, { attributes: { align_corners: int(0) } }),
+  AffineGrid: defineOp(20, 2, 1, { attributes: { align_corners: int(0) }, types: affineGridType }),
   Attention: defineOp(23, [3, 7], [1, 4], {
     attributes: {
       is_causal: int(0),
@@ -25,21 +36,27 @@ export const signals = {
       softcap: float(0),
       softmax_precision: anyInt,
     },
+    types: attentionType,
   }),
   BitCast: defineOp(26, 1, 1, { attributes: { to: anyInt } }),
-  Col2Im: defineOp(18, 3, 1, { attributes: { dilations: ints, pads: ints, strides: ints } }),
-  DFT: defineOp(17, [1, 3], 1, { attributes: { axis: int(1), inverse: int(0), onesided: int(0) } }),
-  Det: defineOp(11, 1, 1),
+  Col2Im: defineOp(18, 3, 1, { attributes: { dilations: ints, pads: ints, strides: ints }, types: col2ImType }),
+  DFT: defineOp(17, [1, 3], 1, {
+    attributes: { axis: int(1), inverse: int(0), onesided: int(0) },
+    types: dftType,
+  }),
+  Det: defineOp(11, 1, 1, { types: determinantType }),
   GridSample: defineOp(16, 2, 1, {
     attributes: { align_corners: int(0), mode: string('linear'), padding_mode: string('zeros') },
+    types: gridSampleType,
   }),
   ImageDecoder: defineOp(20, 1, 1, { attributes: { pixel_format: string('RGB') } }),
-  RegexFullMatch: defineOp(20, 1, 1, { attributes: { pattern: anyString } }),
+  RegexFullMatch: defineOp(20, 1, 1, { attributes: { pattern: anyString }, types: sameDims('bool') }),
   RotaryEmbedding: defineOp(23, [3, 4], 1, {
     attributes: { interleaved: int(0), num_heads: anyInt, rotary_embedding_dim: int(0) },
+    types: sameAsInput,
   }),
-  STFT: defineOp(17, [2, 4], 1, { attributes: { onesided: int(1) } }),
-  StringConcat: defineOp(20, 2, 1),
+  STFT: defineOp(17, [2, 4], 1, { attributes: { onesided: int(1) }, types: stftType }),
+  StringConcat: defineOp(20, 2, 1, { types: broadcastInputs }),
   StringNormalizer: defineOp(10, 1, 1, {
     attributes: {
       case_change_action: string('NONE'),

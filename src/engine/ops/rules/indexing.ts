@@ -1,5 +1,5 @@
 import { getInt } from '../../ir/attribute.ts'
-import type { Dim } from '../../ir/value-type.ts'
+import type { Dim, ValueType } from '../../ir/value-type.ts'
 import type { ElementRule, TypeRule } from '../definition.ts'
 import { normalizeAxis } from '../dims.ts'
 
@@ -45,4 +45,24 @@ export const gatherElementsKnown: ElementRule = ({ input, elements }) => {
   const [data, indices] = [elements(0), elements(1)]
   if (data === undefined || indices === undefined || input(0)?.dims?.length !== 1) return undefined
   return indices.map((index): Dim => (typeof index === 'number' ? (data.at(index) ?? null) : null))
+}
+
+/** Compress: an unknown number of slices along the axis, of elements without one. */
+export const compressType: TypeRule = ({ node, input }) => {
+  const x = input(0)
+  return x === undefined ? [] : [{ dtype: x.dtype, dims: someAlong(x.dims, getInt(node, 'axis')) }]
+}
+
+/** Unique: the values, and three int64 vectors that say where they are. */
+export const uniqueType: TypeRule = ({ node, input }) => {
+  const x = input(0)
+  if (x === undefined) return []
+  const places: ValueType = { dtype: 'int64', dims: [null] }
+  return [{ dtype: x.dtype, dims: someAlong(x.dims, getInt(node, 'axis')) }, places, places, places]
+}
+
+function someAlong(dims: readonly Dim[] | null, axis: number | undefined): readonly Dim[] | null {
+  if (axis === undefined) return [null]
+  const positive = dims === null ? undefined : normalizeAxis(axis, dims.length)
+  return dims === null || positive === undefined ? null : dims.map((dim, at) => (at === positive ? null : dim))
 }
