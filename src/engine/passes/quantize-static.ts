@@ -15,7 +15,7 @@ import { prepareModel } from './quantize/prepare.ts'
 import { headNodes } from './quantize/head-nodes.ts'
 import { isLinearOp } from './quantize/linear-nodes.ts'
 import { observedValues, planQuantization, type Plan, type PlanOptions } from './quantize/plan.ts'
-import { declineModel, resolveScheme, schemeWarnings, type Scheme } from './quantize/scheme.ts'
+import { declineModel, describeScheme, resolveScheme, schemeWarnings, type Scheme } from './quantize/scheme.ts'
 import { withSession } from './run-model.ts'
 import { liftConstants } from './simplify/lift-constants.ts'
 import { cloneModel } from '../ir/clone.ts'
@@ -53,7 +53,7 @@ async function quantizeModel(
   insertQdq(model, plan, planOptions, calibration.ranges, scheme)
   removeDeadNodes(model.graph)
   removeUnusedInitializers(model)
-  const notes = [...prepared, ...describePlan(plan), ...plan.notes]
+  const notes = [...prepared, ...describePlan(plan, scheme), ...plan.notes]
   if (options.correctBias) {
     const runs = { ...options.calibration, signal }
     const layers = [...plan.anchors.values()]
@@ -117,7 +117,7 @@ async function calibratePlan(model: Model, options: Options, scheme: Scheme, con
 
 const nothingSeen: Calibration = { ranges: new Map(), refused: new Map(), samples: 0 }
 
-function describePlan(plan: Plan): Note[] {
+function describePlan(plan: Plan, scheme: Scheme): Note[] {
   const done =
     (reason: string) =>
     (node: { name: string; opType: string }): Note => ({
@@ -127,7 +127,7 @@ function describePlan(plan: Plan): Note[] {
       reason,
     })
   return [
-    ...[...plan.anchors.keys()].map(done('runs in int8 with int8 weights')),
+    ...[...plan.anchors.keys()].map(done(describeScheme(scheme))),
     ...[...plan.followers].map(done('stays in int8 between int8 nodes')),
   ]
 }

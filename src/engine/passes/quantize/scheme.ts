@@ -73,6 +73,13 @@ export function domainOf(dtype: QuantizedDType, opset: number): string {
   return isByte(dtype) || opset >= 21 ? '' : ownDomain
 }
 
+/** What happens to a node with weights. */
+export function describeScheme({ activations, weights }: Scheme): string {
+  return isByte(activations.dtype) && isByte(weights.dtype)
+    ? `runs in int8 with ${weights.dtype} weights`
+    : `has ${weights.dtype} weights and ${activations.dtype} activations, but runs in float`
+}
+
 /** What to know about the speed of a scheme on CPUs. */
 export function schemeWarnings({ activations, weights }: Scheme, { device }: Target): Warning[] {
   if (device !== 'cpu') return []

@@ -33,6 +33,7 @@ test.each(activations.flatMap((each) => weightTypes.map((weight) => [each, weigh
       expect(await signalToNoise(before, model)).toBeGreaterThan(expectedNoise[weight] as number)
       const byte = ['uint8', 'int8']
       const fused = byte.includes(activation) && byte.includes(weight)
+      expect(notes.find(({ node }) => node === 'conv')?.reason).toMatch(fused ? /^runs in int8/ : /but runs in float$/)
       expect(warnings.some(({ code }) => code === 'scheme_not_accelerated')).toBe(!fused)
       expect(countOps(await optimizedByRuntime(model))['QLinearConv'] ?? 0).toBe(fused ? 1 : 0)
     }
