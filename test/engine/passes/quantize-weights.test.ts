@@ -3,6 +3,9 @@ import type { Model } from '../../../src/engine/ir/model.ts'
 import { getInt } from '../../../src/engine/ir/attribute.ts'
 import { allNodes } from '../../../src/engine/ir/model.ts'
 import { encodeModel } from '../../../src/engine/onnx/index.ts'
+import { decodeBlocks } from '../../../src/engine/passes/quantize-weights/blocks.ts'
+import { halfQuadratic } from '../../../src/engine/passes/quantize-weights/half-quadratic.ts'
+import { roundToNearest } from '../../../src/engine/passes/quantize-weights/round-to-nearest.ts'
 import { decodedModel, type ModelSpec } from '../../support/models.ts'
 import {
   applyPass,
@@ -51,7 +54,46 @@ describe.each(['rtn', 'hqq', 'gptq'])('%s', (method) => {
     const { model } = await applyPass('quantize.weights', product(), { ...everything, method, bits }, { calibration })
     expect(countOps(model)).toEqual({ MatMulNBits: 1 })
     expect(await similarity(product(), model)).toBeGreaterThan(least)
+    await calibration.close()
   })
+})
+
+describe.each([2, 4, 8] as const)('%s bits', (bits) => {
+  test.each([
+    ['rtn', true],
+    ['rtn', false],
+    ['hqq', false],
+  ] as const)(
+    '%s, symmetric %s: the runtime multiplies by exactly the weights we decode',
+    async (method, symmetric) => {
+      const [rows, inner, blockSize] = [9, 72, 32]
+      const source = floats([inner, rows], (index) => noise(index, 2))
+      const layout = { bits, rows, depth: inner, blockSize } as const
+      const matrix = Float32Array.from({ length: rows * inner }, (_, index) => {
+        return numbers(source)[(index % inner) * rows + Math.floor(index / inner)] as number
+      })
+      const blocks = method === 'hqq' ? halfQuadratic(matrix, layout) : roundToNearest(matrix, layout, symmetric)
+      const decoded = decodeBlocks(blocks)
+      const original = modelOf([['MatMul', ['x', 'w'], ['y']]], {
+        inputs: { x: ['float32', ['n', inner]] },
+        initializers: { w: source },
+      })
+      const { model } = await applyPass('quantize.weights', original, {
+        ...everything,
+        bits,
+        method,
+        symmetric,
+        blockSize,
+      })
+      // Rows of the identity show the weights themselves.
+      const identity = floats([inner, inner], (index) => (index % (inner + 1) === 0 ? 1 : 0))
+      const shown = numbers((await runModel(model, { x: identity }))['y'])
+      shown.forEach((value, index) => {
+        const [depthIndex, row] = [Math.floor(index / rows), index % rows]
+        expect(value).toBeCloseTo(decoded[row * inner + depthIndex] as number, 6)
+      })
+    },
+  )
 })
 
 test.each([16, 32, 64, 128, 256])('blocks of %s, also where they do not divide the depth', async (blockSize) => {
@@ -182,6 +224,7 @@ test('gptq needs a dataset with more rows than the product has inputs', async ()
   expect(notes.map(({ reason }) => reason)).toEqual([
     'gptq needs more rows of calibration than the 64 inputs it has, there are 64: use hqq',
   ])
+  await calibration.close()
 })
 
 test('an aborted pass stops between weights', async () => {

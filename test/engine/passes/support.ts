@@ -1,7 +1,7 @@
-import { mkdtempSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { expect } from 'vitest'
+import { afterAll, expect } from 'vitest'
 import { loadModel } from '../../../src/engine/onnx/index.ts'
 import { encodeModel } from '../../../src/engine/onnx/index.ts'
 import { openDataset, writeNpz, type Dataset } from '../../../src/engine/data/index.ts'
@@ -21,6 +21,19 @@ import type { Feeds } from '../../../src/engine/runtime/port.ts'
 
 export const runtime = createOrtRuntime()
 
+const folders: string[] = []
+
+/** A folder that is gone after the tests of the file. */
+function temporaryFolder(kind: string): string {
+  const folder = mkdtempSync(path.join(tmpdir(), `hasten-${kind}-`))
+  folders.push(folder)
+  return folder
+}
+
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+
 /** A host with VNNI, so that int8 has its whole range; tests of other hosts say so. */
 export function createContext(changes: Partial<PassContext> = {}): PassContext {
   return {
@@ -29,7 +42,7 @@ export function createContext(changes: Partial<PassContext> = {}): PassContext {
     signal: new AbortController().signal,
     progress: () => undefined,
     log: () => undefined,
-    workDir: mkdtempSync(path.join(tmpdir(), 'hasten-pass-')),
+    workDir: temporaryFolder('pass'),
     ...changes,
   }
 }
@@ -93,7 +106,7 @@ export function noise(index: number, seed = 1): number {
 
 /** A real dataset on disk. */
 export async function datasetOf(arrays: Record<string, Tensor>): Promise<Dataset> {
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'hasten-data-')), 'samples.npz')
+  const file = path.join(temporaryFolder('data'), 'samples.npz')
   await writeNpz(file, arrays)
   return openDataset(file)
 }
@@ -114,7 +127,7 @@ export function cosine(one: readonly number[], other: readonly number[]): number
 /** The graph that ONNX Runtime's own optimizer makes of a model. */
 export async function optimizedByRuntime(model: Model, level: 'extended' | 'all' = 'extended'): Promise<Model> {
   const { InferenceSession } = await import('onnxruntime-node')
-  const file = path.join(mkdtempSync(path.join(tmpdir(), 'hasten-optimized-')), 'optimized.onnx')
+  const file = path.join(temporaryFolder('optimized'), 'optimized.onnx')
   const session = await InferenceSession.create(encodeModel(model), {
     graphOptimizationLevel: level,
     optimizedModelFilePath: file,
