@@ -32,10 +32,13 @@ export const quantizeWeightsPass = definePass({
     const { targets, skipped } = findTargets(model, options)
     if (targets.length === 0) return unchanged(skipped)
     const { weights, refused } = await quantizeAll(model, targets, options, context)
-    const chosen = targets.filter((target) => weights.has(target))
+    const possible = targets.filter((target) => weights.has(target))
     const notes = [...skipped, ...refused]
+    const levels = await chooseLevels(model, possible, weights, options, context)
+    const isLeft = (target: WeightTarget) => options.onlyFaster && levels.of(target).isSlower
+    notes.push(...possible.filter(isLeft).map((target) => skip(target, `it is slower, ${levels.of(target).reason}`)))
+    const chosen = possible.filter((target) => !isLeft(target))
     if (chosen.length === 0) return unchanged(notes)
-    const levels = await chooseLevels(model, chosen, weights, options, context)
     const replace = createReplacer(model.graph)
     for (const target of chosen) {
       const weight = weights.get(target) as BlockWeight
@@ -48,6 +51,10 @@ export const quantizeWeightsPass = definePass({
     return { model, modified: true, notes, warnings: slowWarnings(chosen, levels) }
   },
 })
+
+function skip({ node }: WeightTarget, reason: string): Note {
+  return { node: node.name, op: node.opType, action: 'skipped', reason }
+}
 
 interface Quantized {
   readonly weights: ReadonlyMap<WeightTarget, BlockWeight>
@@ -101,7 +108,7 @@ async function quantizeByHessians(
   const refused: Note[] = []
   const accept = (target: WeightTarget, weight: BlockWeight | string) => {
     if (typeof weight !== 'string') weights.set(target, weight)
-    else refused.push({ node: target.node.name, op: target.node.opType, action: 'skipped', reason: weight })
+    else refused.push(skip(target, weight))
   }
   const products = targets.filter(({ kind, node }) => kind === 'product' && node.graph === model.graph)
   const byInput = Map.groupBy(products, ({ input }) => input.name)

@@ -208,6 +208,25 @@ test('a product that is slower than with float weights is told of', async () => 
   const { model, warnings } = await applyPass('quantize.weights', product(), { minElements: 0 }, { measure })
   expect(warnings?.map(({ code }) => code)).toEqual(['compression_only'])
   expect(getInt([...allNodes(model)][0]!, 'accuracy_level')).toBe(1)
+  const options = { minElements: 0, onlyFaster: true }
+  expect(await applyPass('quantize.weights', product(), options, { measure })).toMatchObject({
+    modified: false,
+    notes: [{ node: 'product', action: 'skipped', reason: expect.stringContaining('3.000 ms against 1.000 ms') }],
+  })
+})
+
+test('rows are those of a run of the target', async () => {
+  const measure = () => Promise.resolve([{ medianMs: 1, speedup: { low: 1, high: 1 } }])
+  const target = { device: 'cpu', isa: ['avx2'], batch: 5 }
+  const calibration = await datasetOf({ x: floats([9, depth], (index) => noise(index)) })
+  for (const context of [
+    { measure, target },
+    { measure, target, calibration },
+  ]) {
+    const { notes } = await applyPass('quantize.weights', product(), { minElements: 0 }, context)
+    expect(notes[0]?.reason).toContain('(5x64x48')
+  }
+  await calibration.close()
 })
 
 test('without a measure of the caller it measures itself', async () => {

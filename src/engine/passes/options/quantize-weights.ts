@@ -38,6 +38,13 @@ export const quantizeWeightsOptions = Type.Object(
           'auto: measured on this host for each shape; int8 only where it is at least a tenth faster.',
       }),
     ),
+    onlyFaster: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'With accuracyLevel auto: leave nodes float that measured slower with packed weights on this host.',
+      }),
+    ),
     measureMs: Type.Optional(
       Type.Integer({
         minimum: 100,

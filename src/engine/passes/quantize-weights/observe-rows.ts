@@ -1,13 +1,14 @@
 import { HastenError, messageOf } from '../../../errors.ts'
+import { bindDataset, generateInputs } from '../../data/index.ts'
 import { cloneModel } from '../../ir/clone.ts'
 import type { Model } from '../../ir/model.ts'
 import { elementCount, viewOf } from '../../ir/tensor.ts'
+import type { Feeds, Session } from '../../runtime/port.ts'
 import type { PassContext } from '../pass.ts'
 import { plainSession, withSession } from '../run-model.ts'
-import { sampleFeeds } from '../sample-feeds.ts'
 
 /**
- * How many rows (the product of all dims but the last) values of the main graph have when the model runs on a sample.
+ * How many rows (the product of all dims but the last) values of the main graph have in a run of the target's batch.
  * Empty for a model that does not run on the samples there are.
  */
 export async function observeRows(
@@ -36,8 +37,8 @@ export async function observeRows(
 
 function runOnce(model: Model, shapes: ReadonlyMap<string, string>, context: PassContext) {
   return withSession(context, model, plainSession, async (session) => {
-    const [feeds] = await sampleFeeds(session.inputs, context)
-    if (feeds === undefined || shapes.size === 0) return new Map<string, number>()
+    if (shapes.size === 0) return new Map<string, number>()
+    const feeds = await targetFeeds(session, context)
     const results = await session.run(feeds, { outputs: [...shapes.values()], signal: context.signal })
     return new Map(
       [...shapes].flatMap(([name, output]) => {
@@ -47,4 +48,12 @@ function runOnce(model: Model, shapes: ReadonlyMap<string, string>, context: Pas
       }),
     )
   })
+}
+
+/** Inputs of as many samples as the target runs at once, from the dataset where there is one. */
+async function targetFeeds({ inputs }: Session, { calibration, sampleInputs, target }: PassContext): Promise<Feeds> {
+  const { batch = 1 } = target
+  if (calibration === undefined) return generateInputs(sampleInputs ?? inputs, { batch, seed: 1 })
+  const { dataset } = bindDataset(calibration, inputs)
+  return dataset.read(0, dataset.fixedBatch ?? Math.min(batch, dataset.samples))
 }
