@@ -97,9 +97,14 @@ test('blocks on an old opset leave the model as it is', async () => {
   expect(notes[0]?.reason).toBe('weights in blocks need opset 21; the model is opset 13')
 })
 
-test('uint8 weights are warned of: there are faster kernels', async () => {
-  const { warnings } = await quantize(original, { weights: 'uint8' })
-  expect(warnings?.map(({ code }) => code)).toEqual(['scheme_slower'])
+test.each([
+  [{ weights: 'uint8' }, ['scheme_slower']],
+  [{ activations: 'int8' }, ['scheme_slower']],
+  [{ activations: 'int8', weights: 'uint8' }, ['scheme_slower', 'scheme_slower']],
+  [{}, []],
+])('%o is warned of where there is something faster', async (options, codes) => {
+  const { warnings } = await quantize(original, options)
+  expect(warnings?.map(({ code }) => code)).toEqual(codes)
 })
 
 test('keepHeads leaves the last layers before an output float', async () => {
