@@ -25,8 +25,19 @@ import {
   packedMatMulType,
 } from '../rules/linear.ts'
 import { recurrentType } from '../rules/recurrent.ts'
+import {
+  channelsFirst,
+  embedType,
+  fusedMatMulType,
+  gatherBlocksType,
+  multiHeadType,
+  packedAttentionType,
+  quantizedBinaryType,
+  quantizedConcatType,
+  withInputs,
+} from '../rules/microsoft.ts'
 import { layerNormType } from '../rules/reduction.ts'
-import { convType } from '../rules/windows.ts'
+import { convType, globalPoolType, poolType } from '../rules/windows.ts'
 import { convAttributes } from './linear.ts'
 
 const blockAttributes = { K: anyInt, N: anyInt, block_size: anyInt } as const
@@ -54,8 +65,11 @@ const products = {
     macs: gemmMacs,
     quantizable: gemmWeight,
   }),
-  FusedMatMul: defineOp(1, 2, 1, { attributes: fusedMatMulAttributes }),
-  FusedMatMulActivation: defineOp(1, 2, 1, { attributes: { ...fusedMatMulAttributes, activation: anyString } }),
+  FusedMatMul: defineOp(1, 2, 1, { attributes: fusedMatMulAttributes, types: fusedMatMulType }),
+  FusedMatMulActivation: defineOp(1, 2, 1, {
+    attributes: { ...fusedMatMulAttributes, activation: anyString },
+    types: fusedMatMulType,
+  }),
   GemmFastGelu: defineOp(1, [2, 3], 1, { types: matMulType(), macs: matMulMacs }),
   MatMulBnb4: defineOp(1, 3, 1, {
     attributes: { ...blockAttributes, quant_type: anyInt, training_mode: int(0), transB: int(1) },
@@ -93,6 +107,7 @@ const activations = {
 const normalizations = {
   EmbedLayerNormalization: defineOp(1, [7, 9], [1, 3], {
     attributes: { epsilon: float(1e-12), mask_index_type: int(0) },
+    types: embedType,
   }),
   GroupNorm: defineOp(1, 3, 1, {
     attributes: { activation: anyInt, channels_last: int(1), epsilon: float(1e-5), groups: anyInt },
@@ -126,9 +141,13 @@ const attention = {
       scale: anyFloat,
       unidirectional: int(0),
     },
+    types: packedAttentionType,
   }),
   GroupQueryAttention: defineOp(1, [7, 17], [1, 4], { attributes: { kv_num_heads: anyInt, num_heads: anyInt } }),
-  MultiHeadAttention: defineOp(1, [1, 10], [1, 4], { attributes: { num_heads: anyInt, scale: anyFloat } }),
+  MultiHeadAttention: defineOp(1, [1, 10], [1, 4], {
+    attributes: { num_heads: anyInt, scale: anyFloat },
+    types: multiHeadType,
+  }),
   RotaryEmbedding: defineOp(1, 4, 1, { types: sameAsInput }),
 } satisfies OpTable
 
@@ -155,10 +174,15 @@ const quantized = {
   DynamicQuantizeLSTM: dynamicLstm,
   GatherBlockQuantized: defineOp(1, [3, 4], 1, {
     attributes: { bits: int(4), block_size: int(128), gather_axis: int(0), quantize_axis: int(1) },
+    types: gatherBlocksType,
   }),
   QAttention: defineOp(1, [5, 9], [1, 2], { attributes: { num_heads: anyInt, unidirectional: int(0) } }),
-  QGemm: defineOp(1, [6, 9], 1, { attributes: { alpha: float(1), transA: int(0), transB: int(0) }, macs: gemmMacs }),
-  QLinearAdd: defineOp(1, [7, 8], 1),
+  QGemm: defineOp(1, [6, 9], 1, {
+    attributes: { alpha: float(1), transA: int(0), transB: int(0) },
+    types: withInputs([0, 3], gemmType),
+    macs: gemmMacs,
+  }),
+  QLinearAdd: defineOp(1, [7, 8], 1, { types: quantizedBinaryType }),
   QLinearAveragePool: defineOp(1, [4, 5], 1, {
     attributes: {
       auto_pad: string('NOTSET'),
@@ -169,12 +193,20 @@ const quantized = {
       pads: ints,
       strides: ints,
     },
+    types: channelsFirst((context) => poolType(context).slice(0, 1)),
   }),
-  QLinearConcat: defineOp(1, [3, many], 1, { attributes: { axis: anyInt } }),
-  QLinearConv: defineOp(1, [8, 9], 1, { attributes: { ...convAttributes, channels_last: int(0) }, macs: convMacs(3) }),
-  QLinearGlobalAveragePool: defineOp(1, 5, 1, { attributes: { channels_last: int(0) } }),
+  QLinearConcat: defineOp(1, [3, many], 1, { attributes: { axis: anyInt }, types: quantizedConcatType }),
+  QLinearConv: defineOp(1, [8, 9], 1, {
+    attributes: { ...convAttributes, channels_last: int(0) },
+    types: channelsFirst(convType(3, ({ input }) => input(7)?.dtype)),
+    macs: convMacs(3),
+  }),
+  QLinearGlobalAveragePool: defineOp(1, 5, 1, {
+    attributes: { channels_last: int(0) },
+    types: channelsFirst(globalPoolType),
+  }),
   QLinearLeakyRelu: quantizedUnary({ alpha: float(0.01) }),
-  QLinearMul: defineOp(1, [7, 8], 1),
+  QLinearMul: defineOp(1, [7, 8], 1, { types: quantizedBinaryType }),
   QLinearReduceMean: defineOp(1, [4, 5], 1, { attributes: { axes: ints, keepdims: anyInt } }),
   QLinearSigmoid: quantizedUnary(),
   QLinearSoftmax: defineOp(1, 5, 1, { attributes: { axis: int(-1), opset: anyInt }, types: sameAsInput }),
