@@ -21,6 +21,11 @@ export interface CreateOptions {
   readonly session?: SessionOptions
   /** Aborting rejects with `run_canceled`; a session that still gets created is released. */
   readonly signal?: AbortSignal
+  /**
+   * Where to write the graph that the runtime really runs, for this host only. For our own code, which gives a file in a
+   * private folder: it is no session option, so nothing that a client writes can get here.
+   */
+  readonly optimizedModelFile?: string
 }
 
 export interface RunOptions {

@@ -3,6 +3,7 @@ import { retryUnavailable } from '../retry-unavailable.ts'
 import { admitModel } from './admit.ts'
 import { chooseModel, type Trial } from './choose.ts'
 import type { OptimizeContext } from './context.ts'
+import { explainGraphs } from './explain.ts'
 import { readInput } from './input.ts'
 import { openMaterials, type Materials } from './materials.ts'
 import { measureModels } from './measure.ts'
@@ -60,8 +61,10 @@ async function evaluate(context: OptimizeContext, materials: Materials, { inputs
   }))
   const trials: [Trial] = [{ name: input.recipeName, optimized, evidence, quality }]
   const choice = chooseModel(job.gates, trials)
+  const { optimized: subject } = choice.subject
   const packaged = await recorder.stage('package', async () => ({
-    value: await packageModel(context, choice.subject.optimized),
+    value: await packageModel(context, subject),
+    notes: await explainGraphs(context, materials, subject),
   }))
   await publishResult(context, { materials, choice, trials, packaged })
 }

@@ -100,6 +100,9 @@ describe('an optimize job', () => {
     const gates = job.verdict?.['gates'] as { passed: boolean }[]
     expect(gates.map(({ passed }) => passed)).toEqual([true, true, false])
     expect(job.placement).toMatchObject({ provider: 'CPUExecutionProvider', fallback_nodes: 0, device: 'cpu' })
+    const explained = job.stages.find(({ name }) => name === 'package')!.notes.map(({ reason }) => reason)
+    expect(explained[0]).toMatch(/^as ONNX Runtime runs it here: \d+ nodes .* [1-9]\d* in integers/)
+    expect(explained.join()).toContain('gained: QLinearConv')
     // One gate failed, so the original stays the result, and the other model is kept to be looked at.
     expect(job.candidates.map(({ role }) => role)).toEqual(['baseline', 'candidate'])
     expect(job.resultModelId).toBe(model)

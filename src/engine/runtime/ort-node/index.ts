@@ -46,11 +46,11 @@ function listBackends(): string[] {
 async function openSession(
   sessions: Set<Session>,
   model: ModelSource,
-  { session = {}, signal }: CreateOptions,
+  { session = {}, signal, optimizedModelFile }: CreateOptions,
 ): Promise<Session> {
   const checked = checkSessionOptions(session)
   if (isAborted(signal)) throw canceledError(signal)
-  const native = await loadModel(model, checked).catch((error: unknown) => {
+  const native = await loadModel(model, checked, optimizedModelFile).catch((error: unknown) => {
     throw translateLoadError(error, modelFolder(model))
   })
   await turnEventLoop()
@@ -65,13 +65,18 @@ async function openSession(
   }
 }
 
-async function loadModel(model: ModelSource, session: SessionOptions): Promise<InferenceSession> {
+async function loadModel(
+  model: ModelSource,
+  session: SessionOptions,
+  optimizedModelFile?: string,
+): Promise<InferenceSession> {
+  const extra = optimizedModelFile === undefined ? {} : { optimizedModelFilePath: optimizedModelFile }
   if ('path' in model) {
     if (model.path.includes('\0')) throw new HastenError('model_load_failed', 'the model path has a NUL character')
-    return InferenceSession.create(model.path, mapSessionOptions(session))
+    return InferenceSession.create(model.path, { ...mapSessionOptions(session), ...extra })
   }
   // The binding takes no SharedArrayBuffer.
   const bytes = model.bytes.buffer instanceof ArrayBuffer ? model.bytes : new Uint8Array(model.bytes)
   const config = { 'session.model_external_initializers_file_folder_path': noFolder }
-  return InferenceSession.create(bytes, mapSessionOptions(session, config))
+  return InferenceSession.create(bytes, { ...mapSessionOptions(session, config), ...extra })
 }

@@ -27,6 +27,7 @@ export const statusFunctions = {
   CreateSessionFromArray: [8, 'ptr', 'buf', 'size', 'ptr', 'out'],
   Run: [9, 'ptr', 'ptr', 'buf', 'buf', 'size', 'buf', 'size', 'buf'],
   CreateSessionOptions: [10, 'out'],
+  SetOptimizedModelFilePath: [11, 'ptr', 'path'],
   SetSessionExecutionMode: [13, 'ptr', 'int'],
   EnableMemPattern: [16, 'ptr'],
   DisableMemPattern: [17, 'ptr'],

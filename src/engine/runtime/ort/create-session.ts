@@ -19,7 +19,7 @@ export interface NativeSession {
 export async function createNativeSession(
   { api, env }: RuntimeParts,
   model: ModelSource,
-  { session = {}, signal }: CreateOptions,
+  { session = {}, signal, optimizedModelFile }: CreateOptions,
 ): Promise<NativeSession> {
   const checked = checkSessionOptions(session)
   if (isAborted(signal)) throw canceledError(signal)
@@ -27,6 +27,7 @@ export async function createNativeSession(
   const cancel = (): void => api.call('SessionOptionsSetLoadCancellationFlag', options, true)
   signal?.addEventListener('abort', cancel)
   try {
+    if (optimizedModelFile !== undefined) api.call('SetOptimizedModelFilePath', options, optimizedModelFile)
     const loaded = await loadModel(api, env, model, options)
     if (!isAborted(signal)) return { session: loaded, providers: listProviders(checked.providers) }
     await api.releaseAsync('ReleaseSession', loaded)

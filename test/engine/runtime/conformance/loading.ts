@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
@@ -90,6 +90,17 @@ export function checkLoading({ runtime }: Subject): void {
     await (await runtime().createSession({ path: file })).release()
     writeFileSync(disguised, ortFormat)
     await expect(runtime().createSession({ path: disguised })).rejects.toMatchObject({ message: /not an ONNX model/ })
+  })
+
+  test('writes the graph that it runs where it is told, and only then', async () => {
+    const before = readdirSync(folder)
+    await (await runtime().createSession({ bytes: pairModel })).release()
+    expect(readdirSync(folder)).toEqual(before)
+    const file = path.join(folder, 'as-run.onnx')
+    await (await runtime().createSession({ bytes: pairModel }, { optimizedModelFile: file })).release()
+    const session = await runtime().createSession({ path: file })
+    expect(session.inputs.length).toBeGreaterThan(0)
+    await session.release()
   })
 
   test('refuses a path with a NUL character', async () => {
