@@ -22,7 +22,7 @@ export interface TypeContext {
 export type TypeRule = (context: TypeContext) => readonly (ValueType | undefined)[]
 
 /** The types of the inputs of the one subgraph of a node, which its own inputs decide. */
-export type BodyRule = (context: TypeContext) => readonly (ValueType | undefined)[]
+type BodyRule = (context: TypeContext) => readonly (ValueType | undefined)[]
 
 /** What is known of the elements of a node's small integer output (scalars and vectors); null for one unknown. */
 export type ElementRule = (context: TypeContext) => readonly Dim[] | undefined

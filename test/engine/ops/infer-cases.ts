@@ -16,7 +16,7 @@ export function ints(...values: number[]): Tensor {
 }
 export const int = (value: number) => tensorOf('int64', [], BigInt64Array.of(BigInt(value)))
 export const floats = (...values: number[]) => tensorOf('float32', [values.length], Float32Array.from(values))
-export const scalar = (value: number) => tensorOf('float32', [], Float32Array.of(value))
+const scalar = (value: number) => tensorOf('float32', [], Float32Array.of(value))
 export const f32 = (...dims: Dim[]): TypeSpec => ['float32', dims]
 
 const u8 = (...dims: Dim[]): TypeSpec => ['uint8', dims]
