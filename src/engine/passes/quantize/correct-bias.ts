@@ -9,7 +9,7 @@ import { quantizeBias } from '../../calibrate/affine.ts'
 import { constantValue } from '../../ops/index.ts'
 import type { LinearNode } from './linear-nodes.ts'
 
-/** Mean of what integer weights add to the result of a node, per output channel. */
+/** Mean of what integer weights add to the result of a node, per output channel, by the name of that result. */
 type Shifts = ReadonlyMap<string, Float64Array>
 
 /**
@@ -29,14 +29,14 @@ export async function correctBiases(
   const biased = layers.filter(({ node }) => node.opType !== 'MatMul')
   const shifts = await measureShifts(model, biased, dataset, options, useSession)
   for (const { node } of biased) {
-    const shift = shifts.get(node.name)
+    const shift = shifts.get(outputOf(node).name)
     if (shift !== undefined) addToBias(model.graph, node, shift)
   }
   return shifts.size
 }
 
 interface Observer {
-  readonly node: string
+  readonly result: string
   readonly sum: string
   readonly size: string
   readonly channels: number
@@ -50,13 +50,14 @@ async function measureShifts(
   useSession: UseSession,
 ): Promise<Shifts> {
   const model = cloneModel(original)
-  const nodes = new Map([...model.graph.nodes].map((node) => [node.name, node]))
+  // By result: nodes need no names.
+  const nodes = new Map([...model.graph.nodes].map((node) => [outputOf(node).name, node]))
   const observers = layers.flatMap((layer) => {
-    const node = nodes.get(layer.node.name)
+    const node = nodes.get(outputOf(layer.node).name)
     return node === undefined ? [] : [observeShift(model.graph, node, layer)]
   })
   const outputs = observers.flatMap(({ sum, size }) => [sum, size])
-  const sums = new Map(observers.map(({ node, channels }) => [node, new Float64Array(channels)]))
+  const sums = new Map(observers.map(({ result, channels }) => [result, new Float64Array(channels)]))
   const counts = new Map<string, number>()
   await useSession(model, async (session) => {
     const { dataset: bound } = bindDataset(dataset, session.inputs)
@@ -68,15 +69,15 @@ async function measureShifts(
 }
 
 function accumulate(
-  { node, sum, size, channels }: Observer,
+  { result, sum, size, channels }: Observer,
   results: Readonly<Record<string, Tensor>>,
   sums: ReadonlyMap<string, Float64Array>,
   counts: Map<string, number>,
 ): void {
-  const [added, elements, total] = [results[sum], results[size], sums.get(node)]
+  const [added, elements, total] = [results[sum], results[size], sums.get(result)]
   if (added === undefined || elements === undefined || total === undefined) return
   for (const [channel, value] of viewOf(added, 'float32').entries()) total[channel] = (total[channel] as number) + value
-  counts.set(node, (counts.get(node) ?? 0) + Number(viewOf(elements, 'int64')[0]) / channels)
+  counts.set(result, (counts.get(result) ?? 0) + Number(viewOf(elements, 'int64')[0]) / channels)
 }
 
 /** Sums, per output channel, of the node with float weights less the node as it is, and how many elements there are. */
@@ -94,7 +95,7 @@ function observeShift(graph: Graph, node: Node, { weights, weight, bias, channel
   const sum = outputOf(graph.addNode({ opType: 'ReduceSum', inputs: [difference, axes] }))
   const size = outputOf(graph.addNode({ opType: 'Size', inputs: [difference] }))
   for (const output of [sum, size]) graph.addOutput(output)
-  return { node: node.name, sum: sum.name, size: size.name, channels }
+  return { result: outputOf(node).name, sum: sum.name, size: size.name, channels }
 }
 
 function outputOf(node: Node): Value {

@@ -117,6 +117,16 @@ test('bias correction takes back a shift of the mean', async () => {
   expect(await signalToNoise(original, corrected.model, shifted)).toBeGreaterThan(before + 10)
 })
 
+test('bias correction tells nodes without names apart', async () => {
+  const original = imageModel(convs, uneven)
+  for (const node of original.graph.nodes) node.name = ''
+  const plain = await quantize(original, { weights: 'int4' })
+  const corrected = await quantize(original, { weights: 'int4', correctBias: true })
+  expect(corrected.notes.map(({ reason }) => reason)).toContain('biases of 2 nodes were corrected')
+  const before = await signalToNoise(original, plain.model)
+  expect(await signalToNoise(original, corrected.model)).toBeGreaterThan(before - 1)
+})
+
 test('bias correction leaves weights that quantize exactly as they are', async () => {
   const w = floats([8, 4, 1, 1], (index) => [127, -3, 0, 64][index % 4] as number)
   const original = imageModel([['Conv', ['x', 'w', 'b'], ['y']]], { w, b: uneven.b })
