@@ -40,9 +40,11 @@ export const builtinRecipes = {
   'int8-dynamic': {
     version: 1,
     name: 'int8-dynamic',
-    description: 'int8 MatMul and Gemm with ranges measured at run time: no dataset needed. For transformers and MLPs.',
+    description:
+      'int8 products, LSTMs and embeddings, ranges measured at run time: no dataset needed. For transformers, MLPs and LSTMs.',
     steps: [
-      { pass: 'simplify', options: {} },
+      // Weights of LSTMs are often put together in the graph: once folded they become int8, so growth is passing.
+      { pass: 'simplify', options: { maxGrowthBytes: 2 ** 24 } },
       { pass: 'quantize.dynamic', options: {} },
     ],
   },
