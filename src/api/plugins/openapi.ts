@@ -74,7 +74,11 @@ export const openapiPlugin = fastifyPlugin<{ version: string }>(
       routePrefix: '/docs',
       staticCSP: true,
       transformStaticCSP: () => pagePolicy,
-      theme: { title: 'Hasten API' },
+      // The bar on top would show another project's name and ask for addresses of other documents.
+      theme: {
+        title: 'Hasten API',
+        css: [{ filename: 'hasten.css', content: '.swagger-ui .topbar { display: none }' }],
+      },
       uiConfig: { deepLinking: true, docExpansion: 'list', validatorUrl: null },
     })
     const route = describeRoute({
