@@ -15,7 +15,7 @@ export function ints(...values: number[]): Tensor {
   return tensorOf('int64', [values.length], BigInt64Array.from(values, BigInt))
 }
 export const int = (value: number) => tensorOf('int64', [], BigInt64Array.of(BigInt(value)))
-export const floats = (...values: number[]) => tensorOf('float32', [values.length], Float32Array.from(values))
+const floats = (...values: number[]) => tensorOf('float32', [values.length], Float32Array.from(values))
 const scalar = (value: number) => tensorOf('float32', [], Float32Array.of(value))
 export const f32 = (...dims: Dim[]): TypeSpec => ['float32', dims]
 

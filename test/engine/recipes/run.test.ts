@@ -1,8 +1,8 @@
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { copyFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import { loadModel, saveModel } from '../../../src/engine/onnx/index.ts'
 import { builtinRecipes } from '../../../src/engine/recipes/builtin.ts'
 import { parseRecipe } from '../../../src/engine/recipes/parse.ts'
@@ -11,7 +11,11 @@ import type { CachedResult, RecipeCache } from '../../../src/engine/recipes/step
 import { decodedModel, ocrModels } from '../../support/models.ts'
 import { countOps, cosine, datasetOf, floats, noise, numbers, runModel, runtime } from '../passes/support.ts'
 
-const folder = () => mkdtempSync(path.join(tmpdir(), 'hasten-recipe-'))
+const root = mkdtempSync(path.join(tmpdir(), 'hasten-recipe-'))
+const folder = () => mkdtempSync(path.join(root, 'run-'))
+
+afterAll(() => rmSync(root, { recursive: true, force: true }))
+
 const target = { device: 'cpu', isa: ['avx2'], threads: 1 }
 
 interface Watched {

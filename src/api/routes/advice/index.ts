@@ -32,10 +32,14 @@ export const adviceRoutes: ApiRoutes = async (app, { storage }) => {
       object: 'advice' as const,
       model: id,
       host: host === undefined ? null : { ...host, isa: [...host.isa] },
-      suggestions: suggestions.map((each) => ({ ...each, reasons: [...each.reasons] })),
+      suggestions: suggestions.map(toSuggestion),
       recipe,
     }
   })
+}
+
+function toSuggestion({ reasons, ...rest }: ReturnType<typeof advise>['suggestions'][number]) {
+  return { ...rest, reasons: [...reasons] }
 }
 
 /** What a worker says of its CPU; one that says nothing has no features to count on. */
