@@ -59,8 +59,23 @@ function applyRule(graph: Graph, rule: Rule, match: Match, { model, scope, journ
   const verdict = rule.when(match, scope)
   if (typeof verdict === 'string') journal.refuse(rewrite, verdict)
   if (verdict !== true || !journal.admit(rewrite)) return false
-  const replacement = rule.replace(buildBefore(match.root, graph, model), match, scope)
-  graph.replaceAllUses(output, replacement)
-  removeDead(match.root)
+  const build = buildBefore(match.root, graph, model)
+  graph.replaceAllUses(output, rule.replace(build, match, scope))
+  keepNames(build.nodes, removeDead(match.root))
   return true
+}
+
+/**
+ * Lets new nodes take the names of those they replace, so that whoever names a node finds it after a rewrite: those of
+ * the same operator, nearest to the root first; what the whole pattern became, else the root's.
+ */
+function keepNames(built: readonly Node[], removed: readonly Node[]): void {
+  const free = new Set(removed.filter(({ name }) => name !== ''))
+  for (const node of built.toReversed()) {
+    const same = free.values().find(({ opType }) => opType === node.opType)
+    const from = same ?? (node === built.at(-1) ? free.values().find((each) => each === removed[0]) : undefined)
+    if (from === undefined) continue
+    node.name = from.name
+    free.delete(from)
+  }
 }

@@ -8,6 +8,8 @@ import { commutedVariants, type Match, type OpPattern } from './pattern.ts'
 /** Builds what replaces a match, in front of its root. */
 export interface Builder {
   readonly graph: Graph
+  /** What was built so far. */
+  readonly nodes: readonly Node[]
   /** First output of a new operator, of ai.onnx unless `domain` says otherwise. */
   op(
     opType: string,
@@ -70,16 +72,20 @@ export function canBypass({ root, values }: Pick<Match, 'root' | 'values'>): tru
   return isFree || 'it gives a graph output its name'
 }
 
-/** A builder that inserts before `root` and names new values after the root's output, so that names stay stable. */
+/** A builder that inserts before `root` and names what is new after the root's output, so that names stay stable. */
 export function buildBefore(root: Node, graph: Graph, model: Model): Builder {
   const hint = root.outputs[0]?.name ?? root.opType
+  const nodes: Node[] = []
   return {
     graph,
+    nodes,
     op: (opType, inputs, attributes = {}, domain = '') => {
       if (domain !== '') importOpset(model, domain, 1)
       const name = graph.freshName(`${hint}/${opType}`)
       const outputs = [graph.freshName(`${name}_out`)]
-      return graph.insertBefore(root, { opType, domain, name, inputs, outputs, attributes }).outputs[0] as Value
+      const node = graph.insertBefore(root, { opType, domain, name, inputs, outputs, attributes })
+      nodes.push(node)
+      return node.outputs[0] as Value
     },
     constant: (tensor, suffix) => graph.addInitializer(graph.freshName(`${hint}/${suffix}`), tensor),
   }

@@ -49,7 +49,7 @@ describe('readRuntimeGraph', () => {
     expect(whole.integer).toBeGreaterThanOrEqual(6)
     expect(whole.fused['QLinearConv'] ?? 0).toBeLessThanOrEqual(whole.integer)
     // A float layer in the middle costs a conversion on each side.
-    const split = await read(await quantized(['norm4/Conv']))
+    const split = await read(await quantized(['conv4']))
     expect(split.float_layers).toBe(1)
     expect(split.conversions).toBeGreaterThan(whole.conversions)
     // So does each BatchNormalization that was not folded before.

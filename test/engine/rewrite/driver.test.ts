@@ -5,9 +5,10 @@ import { verify } from '../../../src/engine/ops/index.ts'
 import { applyRules } from '../../../src/engine/rewrite/driver.ts'
 import { openJournal, rewriteKey } from '../../../src/engine/rewrite/journal.ts'
 import { any, op } from '../../../src/engine/rewrite/pattern.ts'
+import { losslessRules } from '../../../src/engine/rewrite/rules/index.ts'
 import { defineRule } from '../../../src/engine/rewrite/rule.ts'
 import { decodedModel } from '../../support/models.ts'
-import { countOps } from '../passes/support.ts'
+import { countOps, floats } from '../passes/support.ts'
 
 const x = any('x')
 const mergeRelus = defineRule({
@@ -36,6 +37,47 @@ test('rules run to a fixpoint, feed each other, and keep the name of the output'
   expect(model.graph.outputs.map((value) => value.name)).toEqual(['y'])
   expect(verify(model)).toEqual([])
   expect(applyRules(model, [mergeRelus], journal)).toBe(0)
+})
+
+test('what replaces nodes takes the name of one of the same operator, or else of the root', () => {
+  const clip = defineRule({
+    name: 'relu-clip',
+    title: 'Neg and Relu become Clip',
+    match: op('Relu', op('Neg', x)),
+    replace: (build, { values }) => build.op('Clip', [build.op('Neg', [values['x']])]),
+  })
+  const model = decodedModel({
+    inputs: { x: ['float32', ['n']] },
+    outputs: { y: ['float32', ['n']] },
+    nodes: [
+      ['Neg', ['x'], ['a'], {}, 'first'],
+      ['Relu', ['a'], ['b'], {}, 'second'],
+      ['Relu', ['b'], ['c'], {}, ''],
+      ['Relu', ['c'], ['y'], {}, 'last'],
+    ],
+  })
+  applyRules(model, [clip, mergeRelus], openJournal())
+  expect([...model.graph.nodes].map(({ opType, name }) => `${opType} ${name}`).toSorted()).toEqual([
+    'Clip second',
+    'Neg first',
+    'Relu last',
+  ])
+  expect(verify(model)).toEqual([])
+})
+
+test('a Conv keeps its name when a BatchNormalization or arithmetic goes into it', () => {
+  const model = decodedModel({
+    inputs: { x: ['float32', ['n', 1, 4, 4]] },
+    outputs: { y: ['float32'] },
+    initializers: { w: floats([2, 1, 3, 3], (index) => index), p: floats([2], () => 1), k: floats([], () => 3) },
+    nodes: [
+      ['Conv', ['x', 'w'], ['c'], {}, 'conv'],
+      ['BatchNormalization', ['c', 'p', 'p', 'p', 'p'], ['b'], {}, 'norm'],
+      ['Mul', ['b', 'k'], ['y'], {}, 'scale'],
+    ],
+  })
+  expect(applyRules(model, losslessRules, openJournal())).toBe(2)
+  expect([...model.graph.nodes].map(({ name }) => name)).toEqual(['conv'])
 })
 
 test('the same changes come in the same order on every copy, so a prefix of them can be replayed', () => {
