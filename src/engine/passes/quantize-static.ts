@@ -26,7 +26,7 @@ type Options = PassOptions<'quantize.static'>
 export const quantizeStaticPass = definePass({
   name: 'quantize.static',
   stage: 'calibrate',
-  version: 6,
+  version: 7,
   async run(original, options, context) {
     const model = cloneModel(original)
     liftConstants(model)

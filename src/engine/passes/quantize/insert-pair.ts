@@ -3,6 +3,8 @@ import { integerTensor } from '../../calibrate/quantize-weight.ts'
 import { attribute } from '../../ir/attribute.ts'
 import type { Graph, Node, Value } from '../../ir/graph.ts'
 import { tensorOf } from '../../ir/tensor.ts'
+import type { ValueType } from '../../ir/value-type.ts'
+import type { InferredTypes } from '../../ops/index.ts'
 import { activationInputs, type Plan } from './plan.ts'
 import { domainOf } from './scheme.ts'
 
@@ -10,6 +12,8 @@ interface PairParams {
   readonly params: AffineParams
   /** Opset of the model, which decides the domain of the nodes. */
   readonly opset: number
+  /** Types of the model before the pass. */
+  readonly types: InferredTypes
 }
 
 function outputOf(node: Node): Value {
@@ -21,7 +25,7 @@ function outputOf(node: Node): Value {
  * value that is float anyway only the int8 nodes do.
  */
 export function insertPair(graph: Graph, value: Value, pair: PairParams, plan: Plan): void {
-  const { params, opset } = pair
+  const { params, opset, types } = pair
   const domain = domainOf(params.dtype, opset)
   const readers = [...value.uses]
   const scale = addScale(graph, value.name, params, 1)
@@ -38,58 +42,53 @@ export function insertPair(graph: Graph, value: Value, pair: PairParams, plan: P
   }
   const floats = readers.filter((use) => !wanted.includes(use))
   for (const { node, index } of floats) node.setInput(index, back)
-  const guarded = floats.filter(({ node }) => quantizedUnasked.has(node.opType))
-  const channels = guarded.length === 0 ? undefined : channelsOf(producer, plan)
-  if (channels === undefined) return
-  const other = dequantizeByChannel(graph, value, quantized, pair, channels)
+  const guarded = floats.filter(({ node }) => leadsToUnasked(node, plan))
+  const axis = guarded.length === 0 ? undefined : longAxis(types.of(value))
+  if (axis === undefined) return
+  const other = dequantizeAlong(graph, value, quantized, pair, axis)
   for (const { node, index } of guarded) node.setInput(index, other)
 }
 
 const quantizedUnasked = new Set(['Conv', 'ConvTranspose', 'Gemm'])
+
+/** What ONNX Runtime moves a DequantizeLinear of one scale through, to its readers. */
+const passedThrough = new Set(['MaxPool', 'Reshape', 'Transpose', 'Squeeze', 'Unsqueeze', 'Slice'])
+
+/** Whether a float node is one that the runtime would quantize, or passes integers on to one. */
+function leadsToUnasked(node: Node, plan: Plan): boolean {
+  if (plan.isInt8(node)) return false
+  if (quantizedUnasked.has(node.opType)) return true
+  return passedThrough.has(node.opType) && [...outputOf(node).uses].some((use) => leadsToUnasked(use.node, plan))
+}
+
+interface Axis {
+  readonly axis: number
+  readonly length: number
+}
+
+/** An axis of known length, the channels where possible. One element would count as one scale. */
+function longAxis(type: ValueType | undefined): Axis | undefined {
+  const dims = type?.dims ?? []
+  const axes = dims.flatMap((length, axis) => (typeof length === 'number' && length > 1 ? [{ axis, length }] : []))
+  return axes.find(({ axis }) => axis === 1) ?? axes.at(-1)
+}
 
 /**
  * A DequantizeLinear with the one scale written once per channel: the same numbers, but ONNX Runtime (1.30) quantizes
  * the weights of a float Conv or Gemm, with one scale for all channels, when it reads a DequantizeLinear of one scale.
  * A node that is float on purpose would lose its accuracy that way.
  */
-function dequantizeByChannel(
+function dequantizeAlong(
   graph: Graph,
   value: Value,
   quantized: Value,
   { params, opset }: PairParams,
-  channels: number,
+  { axis, length }: Axis,
 ): Value {
   const domain = domainOf(params.dtype, opset)
-  const scale = addScale(graph, `${value.name}/channels`, params, channels)
-  const attributes = { axis: attribute.int(1) }
+  const scale = addScale(graph, `${value.name}/channels`, params, length)
+  const attributes = { axis: attribute.int(axis) }
   return outputOf(graph.addNode({ opType: 'DequantizeLinear', domain, inputs: [quantized, ...scale], attributes }))
-}
-
-/** Channels (axis 1) of what an int8 node gives, where the plan tells. */
-function channelsOf(node: Node, plan: Plan): number | undefined {
-  const anchor = plan.anchors.get(node)
-  if (anchor !== undefined) return node.opType === 'Conv' ? anchor.channels : undefined
-  if (!keepsChannels.has(node.opType)) return undefined
-  const counts = activationInputs(node).map((value) => producerChannels(value, plan))
-  return counts.every((count) => count !== undefined) ? Math.max(...counts) : undefined
-}
-
-const keepsChannels = new Set([
-  'Add',
-  'Mul',
-  'MaxPool',
-  'AveragePool',
-  'GlobalAveragePool',
-  'LeakyRelu',
-  'Sigmoid',
-  'Resize',
-])
-
-/** The int8 node before a value that is a pair's output already. */
-function producerChannels(value: Value, plan: Plan): number | undefined {
-  const isPair = value.producer?.opType === 'DequantizeLinear'
-  const source = isPair ? value.producer?.inputs[0]?.producer?.inputs[0] : value
-  return source?.producer === undefined ? undefined : channelsOf(source.producer, plan)
 }
 
 function addScale(

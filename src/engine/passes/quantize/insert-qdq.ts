@@ -3,6 +3,7 @@ import { HastenError } from '../../../errors.ts'
 import type { Graph, Value } from '../../ir/graph.ts'
 import { importOpset, type Model } from '../../ir/model.ts'
 import { topologicalOrder } from '../../ir/order.ts'
+import { inferTypes } from '../../ops/index.ts'
 import { removeDead } from '../../rewrite/dead.ts'
 import { insertPair } from './insert-pair.ts'
 import { insertWeights } from './insert-weights.ts'
@@ -17,6 +18,7 @@ export function insertQdq(
   ranges: ReadonlyMap<string, Range>,
   scheme: Scheme,
 ): void {
+  const types = inferTypes(model)
   const { params, clamped } = chooseParams(model, plan, planOptions, ranges, scheme.activations)
   for (const [after, before] of clamped) removeClamp(model.graph, after, before)
   for (const linear of plan.anchors.values()) {
@@ -24,7 +26,7 @@ export function insertQdq(
     insertWeights(model, linear, input, scheme)
   }
   const opset = model.opsetImports.get('') ?? 1
-  for (const [value, each] of params) insertPair(model.graph, value, { params: each, opset }, plan)
+  for (const [value, each] of params) insertPair(model.graph, value, { params: each, opset, types }, plan)
   if ([...model.graph.nodes].some(({ domain }) => domain === ownDomain)) importOpset(model, ownDomain, 1)
 }
 
