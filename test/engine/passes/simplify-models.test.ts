@@ -1,8 +1,9 @@
+import { statSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { trialRun } from '../../../src/engine/analysis/index.ts'
 import { generateInputs } from '../../../src/engine/data/index.ts'
 import type { Model } from '../../../src/engine/ir/model.ts'
-import { graphsWithin } from '../../../src/engine/ir/model.ts'
+import { allNodes, graphsWithin } from '../../../src/engine/ir/model.ts'
 import { printModel } from '../../../src/engine/ir/print.ts'
 import { tensorOf } from '../../../src/engine/ir/tensor.ts'
 import { decodeModel, encodeModel, loadModel } from '../../../src/engine/onnx/index.ts'
@@ -72,6 +73,19 @@ test('Silero VAD: the nets in both branches shrink, and both rates answer as bef
   // Constants aside, a third of the nodes were shuffling weights and sizes that are known.
   expect(nodeCount(model)).toBeLessThan((nodeCount(original) - (countOps(original)['Constant'] ?? 0)) * 0.75)
   for (const rate of [8000, 16_000] as const) await expectSame(original, model, vadFeeds(rate))
+})
+
+test('Silero VAD does not grow: what its branches compute from the same weights is written once', async () => {
+  const [original, before] = [await loadModel(vadModel), statSync(vadModel).size]
+  for (const maxGrowthBytes of [2 ** 20, 2 ** 14, 0]) {
+    const { model } = await applyPass('simplify', original, { ...options, prove: false, maxGrowthBytes })
+    expect(encodeModel(model).byteLength).toBeLessThanOrEqual(before + maxGrowthBytes)
+    if (maxGrowthBytes < 2 ** 20) continue
+    expect(encodeModel(model).byteLength).toBeLessThan(before * 1.01)
+    const lstms = [...allNodes(model)].filter(({ opType }) => opType === 'LSTM')
+    expect(lstms).toHaveLength(4)
+    for (const { inputs } of lstms) expect(inputs[1]?.initializer).toBeDefined()
+  }
 })
 
 test('Silero VAD means the same in opset 22', async () => {

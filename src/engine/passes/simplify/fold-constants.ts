@@ -7,6 +7,8 @@ import { constantValue, inferTypes, isFoldable, type InferredTypes } from '../..
 import { removeDead } from '../../rewrite/dead.ts'
 import { rewriteKey, type Journal } from '../../rewrite/journal.ts'
 import { plainSession, withSession, type RunContext } from '../run-model.ts'
+import { findChains } from './fold-chains.ts'
+import { shareConstants } from './share-constants.ts'
 
 /** How many bytes the file may still grow by. */
 export interface FoldBudget {
@@ -17,8 +19,9 @@ export interface FoldBudget {
 type Results = ReadonlyMap<Value, Tensor>
 
 /**
- * Computes nodes whose inputs are all constant, on the runtime itself, and writes their results as initializers. Goes
- * wave by wave: the size of a result is known before it is computed when all inputs are there.
+ * Computes nodes whose inputs are all constant, on the runtime itself, and writes their results as initializers. First
+ * whole chains, whose growth is known beforehand; what is left, wave by wave: the size of a result is known when all
+ * inputs are there.
  */
 export async function foldConstants(
   context: RunContext,
@@ -28,13 +31,44 @@ export async function foldConstants(
 ): Promise<number> {
   let total = 0
   for (;;) {
+    const chained = await foldChains(context, model, journal, budget)
     const types = inferTypes(model)
     const wave = [...graphsWithin(model.graph)].flatMap((graph) =>
       [...graph.nodes].filter((node) => isReady(node, types, journal, budget)),
     )
     const folded = await foldWave(context, model, wave, journal, budget)
-    if (folded === 0) return total
-    total += folded
+    if (chained + folded === 0) return total
+    total += chained + folded
+  }
+}
+
+/** Chains that fit into the budget as a whole, those that free most first. One that can't be computed is left. */
+async function foldChains(context: RunContext, model: Model, journal: Journal, budget: FoldBudget): Promise<number> {
+  const isCandidate = (node: Node) => mayFold(node) && !journal.refused.has(rewriteKey(rewriteOf(node)))
+  const chains = findChains(model, inferTypes(model), isCandidate, budget.bytes)
+  let total = 0
+  for (const { nodes, growth } of chains.toSorted((one, other) => one.growth - other.growth)) {
+    if (growth > budget.bytes) break
+    const results = await computeChain(context, model, nodes)
+    if (results === undefined) continue
+    const written = nodes.flatMap((node) => writeResults(node, results, journal) ?? [])
+    const shared = shareConstants(
+      model,
+      written.filter((value) => value.uses.size > 0),
+    )
+    budget.bytes -= Math.max(0, growth - shared)
+    total += written.length
+  }
+  return total
+}
+
+/** Undefined where the runtime refuses a node: waves find out which. */
+async function computeChain(context: RunContext, model: Model, nodes: readonly Node[]): Promise<Results | undefined> {
+  try {
+    return await computeNodes(context, model, nodes)
+  } catch (error) {
+    if (isStopped(error, context)) throw error
+    return undefined
   }
 }
 
@@ -50,7 +84,7 @@ async function foldWave(
   const done = wave.filter((node) => node.outputs.every((output) => results.has(output)))
   const { nodes, growth } = chooseWithin(done, results, journal, budget)
   budget.bytes -= growth
-  return nodes.filter((node) => writeResults(node, results, journal)).length
+  return nodes.filter((node) => writeResults(node, results, journal) !== undefined).length
 }
 
 /** As many nodes as the budget has room for, those that would make the file grow most left out first. */
@@ -80,9 +114,14 @@ function growthsOf(nodes: readonly Node[], results: Results): Map<Node, number> 
   )
 }
 
-function isReady(node: Node, types: InferredTypes, journal: Journal, budget: FoldBudget): boolean {
+/** Whether a node may become its results, once its inputs are constant. */
+function mayFold(node: Node): boolean {
   if (!isFoldable(node) || node.inputs.length === 0 || node.domain !== '') return false
-  if (node.outputs.some((output) => output.isGraphOutput || output.name === '')) return false
+  return !node.outputs.some((output) => output.isGraphOutput || output.name === '')
+}
+
+function isReady(node: Node, types: InferredTypes, journal: Journal, budget: FoldBudget): boolean {
+  if (!mayFold(node)) return false
   const inputs = node.inputs.map((input) => constantValue(input))
   if (inputs.some((tensor, index) => tensor === undefined && node.inputs[index] !== undefined)) return false
   const rewrite = rewriteOf(node)
@@ -145,7 +184,7 @@ async function computeNodes(context: RunContext, model: Model, wave: readonly No
   for (const { opType, inputs, outputs, attributes } of wave) {
     const copy = graph.addNode({
       opType,
-      inputs: inputs.map((input) => input && copyConstant(graph, input, added)),
+      inputs: inputs.map((input) => input && (copies.get(input) ?? copyConstant(graph, input, added))),
       outputs: outputs.length,
       attributes: Object.fromEntries(attributes),
     })
@@ -166,20 +205,22 @@ function copyConstant(graph: Graph, value: Value, added: Map<Value, Value>): Val
   return copy
 }
 
-function writeResults(node: Node, results: Results, journal: Journal): boolean {
-  const { graph } = node
-  if (graph === undefined || !journal.admit(rewriteOf(node))) return false
-  for (const output of node.outputs) replaceByConstant(graph, output, results.get(output) as Tensor)
+/** The constants that a node became; undefined where it stays. */
+function writeResults(node: Node, results: Results, journal: Journal): Value[] | undefined {
+  const { graph, outputs } = node
+  if (graph === undefined || !journal.admit(rewriteOf(node))) return undefined
+  const written = outputs.map((output) => replaceByConstant(graph, output, results.get(output) as Tensor))
   removeDead(node)
-  return true
+  return written
 }
 
-function replaceByConstant(graph: Graph, output: Value, tensor: Tensor): void {
+function replaceByConstant(graph: Graph, output: Value, tensor: Tensor): Value {
   const { name } = output
   const value = graph.addInitializer(graph.freshName(name), tensor)
   graph.replaceAllUses(output, value)
   graph.renameValue(output, graph.freshName(`${name}_old`))
   graph.renameValue(value, name)
+  return value
 }
 
 /** A node's shares of the constants that only nodes which go read, such as the slices of one weight. */
