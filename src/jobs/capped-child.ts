@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { platform } from 'node:os'
+import { existsSync, writeFileSync } from 'node:fs'
+import { platform, setPriority } from 'node:os'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { HastenError } from '../errors.ts'
@@ -7,6 +8,8 @@ import { residentMemory } from './process-memory.ts'
 
 const mebibyte = 1024 * 1024
 const tailBytes = 8 * 1024
+/** Nice value of children: between normal and idle. */
+const lowPriority = 10
 
 export interface ChildSpec {
   /** Absolute path of the module to run. */
@@ -68,6 +71,7 @@ export function spawnCapped(spec: ChildSpec): CappedChild {
   // Reports also that a child has just ended when it is killed or told something; its end is told by `ended`.
   child.on('error', () => undefined)
   if (pid === undefined) throw new HastenError('unavailable', `The process could not be started: ${command}`)
+  yieldToOthers(pid)
   let overMemory = false
   const kill = () => killGroup(child, pid)
   const stopWatch = watchMemory(pid, spec, () => {
@@ -88,6 +92,20 @@ export function spawnCapped(spec: ChildSpec): CappedChild {
     send: (message) => sendTo(child, message),
     stop: (graceMs) => stopIn(child, graceMs, kill),
     kill,
+  }
+}
+
+/**
+ * Whoever answers requests on the same host comes first; on a host of its own this changes nothing. Linux may weigh whole
+ * sessions against each other, and a detached child has its own (sched(7), "The autogroup feature").
+ */
+function yieldToOthers(pid: number): void {
+  try {
+    setPriority(pid, lowPriority)
+    const autogroup = `/proc/${pid}/autogroup`
+    if (existsSync(autogroup)) writeFileSync(autogroup, String(lowPriority))
+  } catch {
+    // It has ended already, or this kernel doesn't let us: then it competes as before.
   }
 }
 

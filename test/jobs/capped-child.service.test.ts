@@ -36,6 +36,10 @@ describe('a capped child', () => {
     expect(await run('cpus', undefined, { taskset, cpus: [0] })).toEqual([0])
   })
 
+  test('lets whoever answers requests go first', async () => {
+    expect(await run('priority')).toBe(10)
+  })
+
   test('that crashes or leaves without an answer is an error', async () => {
     await expect(run('crash')).rejects.toMatchObject({
       code: 'child_crashed',

@@ -48,11 +48,8 @@ export function createKeys({ prisma }: Database): Keys {
       const key = await prisma.apiKey.findUnique({ where: { hash: hashSecret(secret) } })
       const now = Date.now()
       if (key === null || (key.expiresAt !== null && key.expiresAt.getTime() <= now)) return undefined
-      if (now - (key.lastUsedAt?.getTime() ?? 0) < useResolutionMs) return toKeyRow(key)
-      // updateMany, for the key may be revoked meanwhile.
-      const lastUsedAt = new Date(now)
-      await prisma.apiKey.updateMany({ where: { id: key.id }, data: { lastUsedAt } })
-      return toKeyRow({ ...key, lastUsedAt })
+      if (now - (key.lastUsedAt?.getTime() ?? 0) >= useResolutionMs) noteUse(prisma, key.id, new Date(now))
+      return toKeyRow(key)
     },
     async find(project, id) {
       const key = await prisma.apiKey.findFirst({ where: { project, id } })
@@ -68,6 +65,14 @@ export function createKeys({ prisma }: Database): Keys {
       return count === 1
     },
   }
+}
+
+/**
+ * Nobody waits for it: a commit waits for the disk, for seconds while an upload is written, and the request doesn't care.
+ * What a failure loses is a time of day, and the next use writes it. updateMany, for the key may be revoked meanwhile.
+ */
+function noteUse(prisma: Database['prisma'], id: string, lastUsedAt: Date): void {
+  prisma.apiKey.updateMany({ where: { id }, data: { lastUsedAt } }).catch(() => undefined)
 }
 
 // A secret has 256 random bits, so a plain hash cannot be turned back and needs no salt.

@@ -14,6 +14,7 @@ const orders = {
   echo: async (value: unknown) => value,
   environment: async () => ({ ...process.env }),
   cpus: async () => (await import('../../../src/jobs/hosts/cpu.ts')).cpuAffinity(),
+  priority: async () => (await import('node:os')).getPriority(),
   fail: async () => {
     throw new HastenError('dataset_invalid', 'the array x is empty')
   },

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { newId } from '../../../src/storage/index.ts'
 import { runSql } from '../../support/postgres.ts'
 import { createJob, createModel, sha256, storeFile, useStorage } from '../../support/storage.ts'
@@ -115,7 +115,7 @@ describe('keys', () => {
   test('authenticate until they expire or are removed', async () => {
     const { key, secret } = await storage().keys.create({ project: 'p1', name: 'ci', scopes: ['predict'] })
     expect(await storage().keys.authenticate(secret)).toMatchObject({ id: key.id, scopes: ['predict'], project: 'p1' })
-    expect((await storage().keys.find('p1', key.id))!.lastUsedAt).toBeInstanceOf(Date)
+    await vi.waitUntil(async () => (await storage().keys.find('p1', key.id))!.lastUsedAt !== null)
     expect(await storage().keys.authenticate(`${secret}x`)).toBeUndefined()
     const expiresAt = new Date(Date.now() - 1)
     const old = await storage().keys.create({ project: 'p1', name: 'old', scopes: [], expiresAt })
