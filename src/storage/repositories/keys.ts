@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import type { Database } from '../database.ts'
 import type { ApiKey } from '../generated/client.ts'
 import { newId } from '../ids.ts'
@@ -25,7 +26,10 @@ export interface Keys {
     scopes: readonly string[]
     expiresAt?: Date | null
   }): Promise<{ key: ApiKeyRow; secret: string }>
-  /** The key of a secret that exists and has not expired; notes the use, at most once a minute. */
+  /**
+   * The key of a secret that exists and has not expired; notes the use, at most once a minute. A key is remembered for two
+   * seconds: so long may one work that was removed by another process.
+   */
   authenticate(secret: string): Promise<ApiKeyRow | undefined>
   find(project: string, id: string): Promise<ApiKeyRow | undefined>
   list(project: string, paging: Paging): Promise<Page<ApiKeyRow>>
@@ -35,8 +39,10 @@ export interface Keys {
 const secretBytes = 32
 const prefixLength = 10
 const useResolutionMs = 60_000
+const rememberMs = 2_000
 
 export function createKeys({ prisma }: Database): Keys {
+  const recent = new LRUCache<string, ApiKey>({ max: 1000, ttl: rememberMs, noUpdateTTL: true })
   return {
     async create({ project, name, scopes, expiresAt = null }) {
       const secret = `hk_${randomBytes(secretBytes).toString('base64url')}`
@@ -45,10 +51,14 @@ export function createKeys({ prisma }: Database): Keys {
       return { key: toKeyRow(await prisma.apiKey.create({ data })), secret }
     },
     async authenticate(secret) {
-      const key = await prisma.apiKey.findUnique({ where: { hash: hashSecret(secret) } })
+      const hash = hashSecret(secret)
+      const found = recent.get(hash) ?? (await prisma.apiKey.findUnique({ where: { hash } }))
       const now = Date.now()
-      if (key === null || (key.expiresAt !== null && key.expiresAt.getTime() <= now)) return undefined
-      if (now - (key.lastUsedAt?.getTime() ?? 0) >= useResolutionMs) noteUse(prisma, key.id, new Date(now))
+      if (found === null || (found.expiresAt !== null && found.expiresAt.getTime() <= now)) return undefined
+      const isNoted = now - (found.lastUsedAt?.getTime() ?? 0) < useResolutionMs
+      if (!isNoted) noteUse(prisma, found.id, new Date(now))
+      const key = isNoted ? found : { ...found, lastUsedAt: new Date(now) }
+      recent.set(hash, key)
       return toKeyRow(key)
     },
     async find(project, id) {
@@ -62,6 +72,7 @@ export function createKeys({ prisma }: Database): Keys {
     },
     async remove(project, id) {
       const { count } = await prisma.apiKey.deleteMany({ where: { project, id } })
+      recent.clear()
       return count === 1
     },
   }
