@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { Pool } from 'pg'
 import type { Logger } from '../telemetry.ts'
@@ -26,6 +27,7 @@ export interface PoolSettings {
 }
 
 const deadlockTries = 3
+const retryAfterMs = 25
 
 /** A pool that outlives a restart of the server: connections that broke while idle leave it. */
 export function openPool({ connectionString, max, logger, options }: PoolSettings): Pool {
@@ -40,10 +42,29 @@ export function openPool({ connectionString, max, logger, options }: PoolSetting
   return pool.on('error', (error) => logger?.warn({ err: error }, 'a database connection broke'))
 }
 
+/** More distinct statements than the repositories have; lists of ids make some vary without end. */
+const maxNamedStatements = 256
+
+/**
+ * Names under which connections keep their plans of SELECT statements: for what pollers repeat, planning costs more than
+ * running. The empty name keeps nothing.
+ */
+function createStatementNames(): ({ sql }: { sql: string }) => string {
+  const names = new Map<string, string>()
+  return ({ sql }) => {
+    const known = names.get(sql)
+    if (known !== undefined) return known
+    if (names.size >= maxNamedStatements || !/^\s*SELECT\b/i.test(sql)) return ''
+    const name = `hasten_${names.size}`
+    names.set(sql, name)
+    return name
+  }
+}
+
 export function openDatabase(settings: PoolSettings): Database {
   const pool = openPool(settings)
   const prisma = new PrismaClient({
-    adapter: new PrismaPg(pool),
+    adapter: new PrismaPg(pool, { statementNameGenerator: createStatementNames() }),
     transactionOptions: { maxWait: 10_000, timeout: 30_000 },
   })
   return {
@@ -55,6 +76,8 @@ export function openDatabase(settings: PoolSettings): Database {
         } catch (error) {
           if (tries === deadlockTries || !isDeadlock(error)) throw error
         }
+        // A row that was just let go goes to whoever comes first: at once again, the loser would overtake the winner.
+        await delay(tries * retryAfterMs * (1 + Math.random()))
       }
     },
     async close() {
