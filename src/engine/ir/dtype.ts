@@ -2,7 +2,7 @@
 export type DType = keyof typeof dtypeTable
 
 interface DTypeRow {
-  /** TensorProto.DataType in onnx.proto; ONNX Runtime's ONNXTensorElementDataType uses the same numbers. */
+  /** TensorProto.DataType in onnx.proto; ONNX Runtime's own numbers differ after 22: its adapter has its own table. */
   readonly onnx: number
   /** Bits per element; 0 for strings, whose length varies. Types under 8 bits are packed, low bits first. */
   readonly bits: number

@@ -145,5 +145,5 @@ function sizeOf(values: Match['values']): number {
   return elementCount((constantValue(values['gamma']) as Tensor).dims)
 }
 
-/** Decomposed normalizations. Skip connections and attention around them the runtime fuses by itself. */
+/** Decomposed normalizations. Skip connections around them the runtime fuses by itself. */
 export const normRules: readonly Rule[] = [layerNorm, normBias, rmsNorm]
