@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { qualityBudget } from './quality-budget.ts'
 
 /** Techniques that `auto` can try; each is a pass with its default options. */
 export const autoTechniques = ['int8-static', 'int8-mixed', 'int8-dynamic', 'w8', 'w4', 'fp16'] as const
@@ -12,30 +13,7 @@ export const autoOptions = Type.Object(
         description: 'What to try, in this order. Empty: what suits the model and this host, the likeliest first.',
       }),
     ),
-    maxDrop: Type.Optional(
-      Type.Number({
-        minimum: 0,
-        maximum: 1,
-        default: 0.005,
-        description: 'Most top-1 accuracy that may be lost, where the calibration dataset has labels.',
-      }),
-    ),
-    maxDistance: Type.Optional(
-      Type.Number({
-        minimum: 0,
-        maximum: 2,
-        default: 0.001,
-        description: 'Most that 1 − cosine to the outputs of the original may reach, where there are no labels.',
-      }),
-    ),
-    evalSamples: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: 100_000,
-        default: 64,
-        description: 'Samples of the calibration dataset that each variant is judged on.',
-      }),
-    ),
+    ...qualityBudget,
     budgetMs: Type.Optional(
       Type.Integer({
         minimum: 100,
