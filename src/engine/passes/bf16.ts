@@ -5,9 +5,9 @@ import type { Graph, Value } from '../ir/graph.ts'
 import { graphsWithin } from '../ir/model.ts'
 import { elementCount, tensorOf, viewOf, type NumericTensor, type Tensor } from '../ir/tensor.ts'
 import { removeUnusedInitializers } from '../rewrite/dead.ts'
-import { upgradeOpset } from './opset/upgrade.ts'
+import { upgradeOpset } from '../rewrite/opset/upgrade.ts'
 import { definePass, type Note, type PassOptions, type PassResult } from './pass.ts'
-import { liftConstants } from './simplify/lift-constants.ts'
+import { liftConstants } from '../rewrite/lift-constants.ts'
 
 /** Weights in bfloat16, cast to float32 where they are read: ONNX Runtime has no bfloat16 arithmetic on CPUs. */
 export const bf16Pass = definePass({

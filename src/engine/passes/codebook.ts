@@ -9,10 +9,10 @@ import { removeUnusedInitializers } from '../rewrite/dead.ts'
 import { addDecoder, moveToFront } from './codebook/decode-nodes.ts'
 import { checkBits, decode, encode } from './codebook/encode.ts'
 import { floatsOf } from './compare-tensors.ts'
-import { upgradeOpset } from './opset/upgrade.ts'
+import { upgradeOpset } from '../rewrite/opset/upgrade.ts'
 import { definePass, type Note, type PassOptions, type PassResult, type Warning } from './pass.ts'
 import { isExcluded } from './quantize/linear-nodes.ts'
-import { liftConstants } from './simplify/lift-constants.ts'
+import { liftConstants } from '../rewrite/lift-constants.ts'
 
 type Options = PassOptions<'codebook'>
 

@@ -12,7 +12,7 @@ import { refuseHalf, type Selection } from './fp16/select.ts'
 import { inferTypes } from './infer-types.ts'
 import { definePass, type Note, type PassContext, type PassOptions } from './pass.ts'
 import { plainSession, withSession } from './run-model.ts'
-import { liftConstants } from './simplify/lift-constants.ts'
+import { liftConstants } from '../rewrite/lift-constants.ts'
 
 type Options = PassOptions<'fp16'>
 

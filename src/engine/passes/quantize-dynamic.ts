@@ -4,7 +4,7 @@ import { graphsWithin, importOpset, type Model } from '../ir/model.ts'
 import { elementCount } from '../ir/tensor.ts'
 import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
 import { int8Warnings, reducesRange } from './int8-target.ts'
-import { upgradeOpset } from './opset/upgrade.ts'
+import { upgradeOpset } from '../rewrite/opset/upgrade.ts'
 import { definePass, type Note, type PassOptions } from './pass.ts'
 import { createEmitter, type Emit } from './quantize-dynamic/emit.ts'
 import { convertProduct, readProduct } from './quantize-dynamic/products.ts'
@@ -12,7 +12,7 @@ import { convertLstm, readLstm, recurrentElements } from './quantize-dynamic/rec
 import { convertTable } from './quantize-dynamic/tables.ts'
 import { isExcluded } from './quantize/linear-nodes.ts'
 import { readsTable, readTable } from './quantize/table-nodes.ts'
-import { liftConstants } from './simplify/lift-constants.ts'
+import { liftConstants } from '../rewrite/lift-constants.ts'
 
 type Options = Omit<PassOptions<'quantize.dynamic'>, 'reduceRange'> & { readonly reduceRange: boolean }
 

@@ -4,7 +4,7 @@ import { cloneModel } from '../ir/clone.ts'
 import type { Tensor } from '../ir/tensor.ts'
 import { importOpset, type Model } from '../ir/model.ts'
 import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
-import { upgradeOpset } from './opset/upgrade.ts'
+import { upgradeOpset } from '../rewrite/opset/upgrade.ts'
 import { definePass, type Note, type PassContext, type PassOptions, type Warning } from './pass.ts'
 import type { BlockWeight } from './quantize-weights/blocks.ts'
 import { gptq } from './quantize-weights/gptq.ts'
@@ -14,7 +14,7 @@ import { chooseLevels, type LevelTable } from './quantize-weights/levels.ts'
 import { createReplacer } from './quantize-weights/replace.ts'
 import { roundToNearest } from './quantize-weights/round-to-nearest.ts'
 import { findTargets, type WeightTarget } from './quantize-weights/targets.ts'
-import { liftConstants } from './simplify/lift-constants.ts'
+import { liftConstants } from '../rewrite/lift-constants.ts'
 
 type Options = PassOptions<'quantize.weights'>
 

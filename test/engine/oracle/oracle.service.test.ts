@@ -7,7 +7,7 @@ import { createOracle, openKernelCache, type KernelCache } from '../../../src/en
 import { createOrtRuntime } from '../../../src/engine/runtime/ort/index.ts'
 import { buildMicroModel } from '../../../src/engine/oracle/micro-model.ts'
 import { kernelForms, type Kernel } from '../../../src/engine/oracle/kernel.ts'
-import { liftConstants } from '../../../src/engine/passes/simplify/lift-constants.ts'
+import { liftConstants } from '../../../src/engine/rewrite/lift-constants.ts'
 import { ocrModels } from '../../support/models.ts'
 
 const runtime = {

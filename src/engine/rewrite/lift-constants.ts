@@ -1,7 +1,7 @@
-import type { Graph, Node } from '../../ir/graph.ts'
-import { graphsWithin, type Model } from '../../ir/model.ts'
-import { constantOf } from '../../ops/index.ts'
-import { openJournal, type Journal } from '../../rewrite/journal.ts'
+import type { Graph, Node } from '../ir/graph.ts'
+import { graphsWithin, type Model } from '../ir/model.ts'
+import { constantOf } from '../ops/index.ts'
+import { openJournal, type Journal } from './journal.ts'
 
 /**
  * Makes initializers of Constant nodes, keeping the names. Quantizers look for weights among the initializers only, so

@@ -2,11 +2,11 @@ import { expect, test } from 'vitest'
 import { cloneModel } from '../../../../src/engine/ir/clone.ts'
 import type { Model } from '../../../../src/engine/ir/model.ts'
 import { loadModel } from '../../../../src/engine/onnx/index.ts'
-import { upgradeOpset } from '../../../../src/engine/passes/opset/upgrade.ts'
-import { liftConstants } from '../../../../src/engine/passes/simplify/lift-constants.ts'
+import { upgradeOpset } from '../../../../src/engine/rewrite/opset/upgrade.ts'
+import { liftConstants } from '../../../../src/engine/rewrite/lift-constants.ts'
 import { verify } from '../../../../src/engine/ops/index.ts'
 import { decodedModel, ocrModels, type ModelSpec } from '../../../support/models.ts'
-import { countOps, expectSame, floats, int64s, noise, type NodeSpec } from '../support.ts'
+import { countOps, expectSame, floats, int64s, noise, type NodeSpec } from '../../passes/support.ts'
 
 const x = floats([2, 3, 4], (index) => 3 * noise(index))
 

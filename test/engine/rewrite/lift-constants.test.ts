@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
-import { cloneModel } from '../../../../src/engine/ir/clone.ts'
-import { liftConstants } from '../../../../src/engine/passes/simplify/lift-constants.ts'
-import { openJournal } from '../../../../src/engine/rewrite/journal.ts'
-import { verify } from '../../../../src/engine/ops/index.ts'
-import { decodedModel } from '../../../support/models.ts'
-import { countOps, expectSame, floats, noise, type NodeSpec } from '../support.ts'
+import { cloneModel } from '../../../src/engine/ir/clone.ts'
+import { liftConstants } from '../../../src/engine/rewrite/lift-constants.ts'
+import { openJournal } from '../../../src/engine/rewrite/journal.ts'
+import { verify } from '../../../src/engine/ops/index.ts'
+import { decodedModel } from '../../support/models.ts'
+import { countOps, expectSame, floats, noise, type NodeSpec } from '../passes/support.ts'
 
 const x = floats([3], (index) => noise(index))
 

@@ -2,7 +2,7 @@ import { attribute, getAttribute, getFloat, getInt, getInts, getString, type Att
 import type { Graph, Node, Value } from '../../ir/graph.ts'
 import { tensorOf } from '../../ir/tensor.ts'
 import { constantValue } from '../../ops/index.ts'
-import { numbersOf } from '../../rewrite/constants.ts'
+import { numbersOf } from '../constants.ts'
 
 interface AdapterTools {
   readonly graph: Graph
