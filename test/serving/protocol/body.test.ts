@@ -2,7 +2,13 @@ import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { deflateSync, gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
-import { inflateBody, readBody, readBodyHeaders, type BodyHeaders } from '../../../src/serving/protocol/body.ts'
+import {
+  freeBody,
+  inflateBody,
+  readBody,
+  readBodyHeaders,
+  type BodyHeaders,
+} from '../../../src/serving/protocol/body.ts'
 
 /** The body of a request, in the pieces a socket might give. */
 const stream = (...chunks: Uint8Array[]) => Readable.from(chunks, { objectMode: false }) as unknown as IncomingMessage
@@ -29,6 +35,24 @@ describe('a body', () => {
     broken.push(Buffer.from('abc'))
     broken.destroy(new Error('aborted'))
     await expect(reading).rejects.toMatchObject({ code: 'upload_aborted' })
+  })
+})
+
+describe('memory', () => {
+  test('of what the socket gave and of a body is given back at once', async () => {
+    const chunk = Buffer.from(new Uint8Array(64).fill(7).buffer)
+    const body = await readBody(stream(chunk), sized(64, 3), 1000)
+    expect([chunk.length, body.length, body[63]]).toEqual([0, 64, 7])
+    freeBody(body)
+    expect([body.length, body.buffer.byteLength]).toEqual([0, 0])
+    expect(() => freeBody(body)).not.toThrow()
+  })
+
+  test('that others share is left alone', () => {
+    const shared = new Uint8Array(1024)
+    freeBody(shared.subarray(0, 512))
+    freeBody(shared.subarray(0, 0))
+    expect(shared.length).toBe(1024)
   })
 })
 

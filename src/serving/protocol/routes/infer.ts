@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { HastenError } from '../../../errors.ts'
 import type { RouteDeps } from '../app.ts'
-import { inflateBody, type ReceivedBody } from '../body.ts'
+import { freeBody, inflateBody, type ReceivedBody } from '../body.ts'
 import { answerInfer } from '../infer.ts'
 import { modelParams, modelPaths, addPath, type Handler } from './route.ts'
 
@@ -30,7 +30,12 @@ export async function inferRoutes(app: FastifyInstance, { catalog, limits }: Rou
     const { name, version } = modelParams(request)
     // Found again: it may have been replaced while the body came. From here to the lane nothing waits.
     const model = catalog.find(request.project, name, version)
-    return answerInfer(model, { body, jsonLength: headers.jsonLength, timeoutMs, receivedAt }, reply, limits)
+    try {
+      return await answerInfer(model, { body, jsonLength: headers.jsonLength, timeoutMs, receivedAt }, reply, limits)
+    } finally {
+      // The run has let go of it, and nothing of it is in the answer.
+      freeBody(body)
+    }
   }
   for (const url of modelPaths('/infer')) addPath(app, url, { POST: infer })
 }
