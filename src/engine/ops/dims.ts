@@ -1,4 +1,5 @@
 import { maxRank, type Dim, type ValueType } from '../ir/value-type.ts'
+import { addDims, cappedBy, multiplyDims } from './symbolic.ts'
 
 /** The dim that two dims broadcast to; null where it can't be told. */
 function broadcastDim(a: Dim, b: Dim): Dim {
@@ -6,7 +7,11 @@ function broadcastDim(a: Dim, b: Dim): Dim {
   if (a === 1) return b
   // A size over 1 wins against an unknown: the other must be 1 or the same.
   if (typeof a === 'number' && a > 1) return a
-  return typeof b === 'number' && b > 1 ? b : null
+  if (typeof b === 'number' && b > 1) return b
+  // min(c, N) against N is N, or the run fails.
+  const [one, other] = [cappedBy(a), cappedBy(b)]
+  if (one !== undefined && one.cap > 1 && one.dim === b) return b
+  return other !== undefined && other.cap > 1 && other.dim === a ? a : null
 }
 
 /** numpy-style broadcasting of symbolic dims. */
@@ -17,11 +22,16 @@ export function broadcastDims(a: readonly Dim[], b: readonly Dim[]): Dim[] {
   return Array.from({ length: rank }, (_, axis) => broadcastDim(at(a, axis), at(b, axis)))
 }
 
-/** Product of dims: a number, the one symbol among ones, or null. */
+/** Product of dims: a number, an expression in their names, or null. */
 export function productOf(dims: readonly Dim[]): Dim {
   const factors = dims.filter((dim) => dim !== 1)
   if (factors.length === 1) return factors[0] ?? null
-  return factors.every((dim) => typeof dim === 'number') ? factors.reduce((product, dim) => product * dim, 1) : null
+  return factors.reduce<Dim>(multiplyDims, 1)
+}
+
+/** Sum of dims, in the same forms. */
+export function sumOf(dims: readonly Dim[]): Dim {
+  return dims.length === 1 ? (dims[0] ?? null) : dims.reduce<Dim>(addDims, 0)
 }
 
 /** An axis counted from the end made positive; undefined when it is outside the rank. */

@@ -23,7 +23,7 @@ const maxRounds = 8
 export const simplifyPass = definePass({
   name: 'simplify',
   stage: 'simplify',
-  version: 4,
+  version: 5,
   async run(model, options, context) {
     const rules = losslessRules.filter((rule) => !options.skip.includes(rule.name))
     const upgrade = upgraded(model, options)

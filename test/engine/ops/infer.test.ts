@@ -71,21 +71,24 @@ describe('symbolic dims', () => {
       [['N', 8, 'H', 'W']],
     ],
     [
-      'are unknown where it does not',
+      'are computed with where it does not',
       { op: 'Conv', inputs: [f32('N', 3, 'H', 32), f32(8, 3, 3, 3)], attributes: { strides: [2, 2] } },
-      [['N', 8, null, 15]],
+      [['N', 8, 'floor((H + 1)/2) - 1', 15]],
     ],
     ['pass through products', { op: 'MatMul', inputs: [f32('N', 'T', 64), f32(64, 10)] }, [['N', 'T', 10]]],
     ['cancel in a Reshape', { op: 'Reshape', inputs: [f32('N', 4, 8), ints(0, -1)] }, [['N', 32]]],
-    ['are the rest of a Reshape', { op: 'Reshape', inputs: [f32('N', 4), ints(-1, 4, 1)] }, [[null, 4, 1]]],
+    ['are the rest of a Reshape', { op: 'Reshape', inputs: [f32('N', 4), ints(-1, 2, 1)] }, [['2*N', 2, 1]]],
+    ['are unknown where the rest may be broken', { op: 'Reshape', inputs: [f32('N', 3), ints(-1, 2)] }, [[null, 2]]],
     ['stay alone in a Flatten', { op: 'Flatten', inputs: [f32('N', 4, 8)] }, [['N', 32]]],
-    ['multiplied are unknown', { op: 'Flatten', inputs: [f32('N', 'C', 8)] }, [['N', null]]],
+    ['are multiplied in a Flatten', { op: 'Flatten', inputs: [f32('N', 'C', 8)] }, [['N', '8*C']]],
     ['of unknown sizes leave a Squeeze of all axes unknown', { op: 'Squeeze', inputs: [f32('N', 1)] }, [null]],
     [
-      'add to unknown in a Concat',
+      'are added in a Concat',
       { op: 'Concat', inputs: [f32('N', 2), f32('N', 'M')], attributes: { axis: 1 } },
-      [['N', null]],
+      [['N', 'M + 2']],
     ],
+    ['are capped in a Slice', { op: 'Slice', inputs: [f32('N'), ints(0), ints(4)] }, [['min(4, N)']]],
+    ['are divided in a Split', { op: 'Split', inputs: [f32('N')], outputs: 2 }, [[null], [null]]],
     ['stay in a full Slice', { op: 'Slice', inputs: [f32('N', 9), ints(0, 2), ints(2 ** 31 - 1, 5)] }, [['N', 3]]],
     ['are kept by reductions', { op: 'ReduceMean', inputs: [f32('N', 4)], attributes: { axes: [1] } }, [['N', 1]]],
   ])('%s', (_name, each, expected) => {
@@ -113,7 +116,7 @@ describe('what is not known', () => {
   })
 
   it('is filled in by the declared type of the value', () => {
-    const model = modelOf({ op: 'Conv', inputs: [f32('N', 3, 'H', 8), f32(4, 3, 3, 3)] })
+    const model = modelOf({ op: 'Conv', inputs: [f32('N', 3, null, 8), f32(4, 3, 3, 3)] })
     model.graph.outputs[0]!.type = { dtype: 'float32', dims: ['batch', 4, 'out', 'wrong'] }
     expect(inferOutputs(model)).toEqual([{ dtype: 'float32', dims: ['N', 4, 'out', 6] }])
   })

@@ -1,5 +1,12 @@
 import { defineOp, int, many, anyString, type OpInit, type OpTable } from '../definition.ts'
-import { mapElements } from '../rules/elements.ts'
+import {
+  addElements,
+  divideElements,
+  equalElements,
+  multiplyElements,
+  subtractElements,
+  whereElements,
+} from '../rules/elements.ts'
 import { broadcastInputs, broadcastToBool, selectType } from '../rules/elementwise.ts'
 
 // Opset 1 to 6 broadcast by attribute, since then as numpy does.
@@ -19,14 +26,14 @@ function variadic() {
 
 /** Element-wise operators of several inputs that broadcast against each other. */
 export const arithmetic = {
-  Add: binary(1, { commutative: true, attributes: oldBroadcast, elements: mapElements((a, b) => a + b) }),
+  Add: binary(1, { commutative: true, attributes: oldBroadcast, elements: addElements }),
   And: comparison(1, { commutative: true }),
   BitShift: binary(11, { attributes: { direction: anyString } }),
   BitwiseAnd: binary(18, { commutative: true }),
   BitwiseOr: binary(18, { commutative: true }),
   BitwiseXor: binary(18, { commutative: true }),
-  Div: binary(1, { attributes: oldBroadcast, elements: mapElements((a, b) => Math.trunc(a / b)) }),
-  Equal: comparison(1, { commutative: true }),
+  Div: binary(1, { attributes: oldBroadcast, elements: divideElements }),
+  Equal: comparison(1, { commutative: true, elements: equalElements }),
   Greater: comparison(1),
   GreaterOrEqual: comparison(12),
   Less: comparison(1),
@@ -35,11 +42,11 @@ export const arithmetic = {
   Mean: variadic(),
   Min: variadic(),
   Mod: binary(10, { attributes: { fmod: int(0) } }),
-  Mul: binary(1, { commutative: true, attributes: oldBroadcast, elements: mapElements((a, b) => a * b) }),
+  Mul: binary(1, { commutative: true, attributes: oldBroadcast, elements: multiplyElements }),
   Or: comparison(1, { commutative: true }),
   Pow: binary(1, { attributes: oldBroadcast }),
-  Sub: binary(1, { attributes: oldBroadcast, elements: mapElements((a, b) => a - b) }),
+  Sub: binary(1, { attributes: oldBroadcast, elements: subtractElements }),
   Sum: variadic(),
-  Where: defineOp(9, 3, 1, { elementwise: true, types: selectType }),
+  Where: defineOp(9, 3, 1, { elementwise: true, types: selectType, elements: whereElements }),
   Xor: comparison(1, { commutative: true }),
 } satisfies OpTable

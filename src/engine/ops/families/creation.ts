@@ -23,6 +23,7 @@ import {
   shapeElements,
   shapeType,
 } from '../rules/creation.ts'
+import { filledElements, sizeElements } from '../rules/elements.ts'
 import { melWeightType, windowType } from '../rules/signals.ts'
 
 const windowFunction = () =>
@@ -46,7 +47,11 @@ export const creation = {
     types: constantType,
     elements: constantElements,
   }),
-  ConstantOfShape: defineOp(9, 1, 1, { attributes: { value: tensor }, types: constantOfShapeType }),
+  ConstantOfShape: defineOp(9, 1, 1, {
+    attributes: { value: tensor },
+    types: constantOfShapeType,
+    elements: filledElements,
+  }),
   EyeLike: defineOp(9, 1, 1, { attributes: { dtype: anyInt, k: int(0) }, types: likeType }),
   HammingWindow: windowFunction(),
   HannWindow: windowFunction(),
@@ -82,5 +87,5 @@ export const creation = {
     types: shapeType,
     elements: shapeElements,
   }),
-  Size: defineOp(1, 1, 1, { shapeOnly: true, types: scalarInt64 }),
+  Size: defineOp(1, 1, 1, { shapeOnly: true, types: scalarInt64, elements: sizeElements }),
 } satisfies OpTable

@@ -1,12 +1,14 @@
-import { anyInt, defineOp, int, ints, string, type OpTable } from '../definition.ts'
+import { anyInt, defineOp, int, ints, string, type OpInit, type OpTable } from '../definition.ts'
+import { productElements } from '../rules/elements.ts'
 import { sameAsInput } from '../rules/elementwise.ts'
 import { uniqueType } from '../rules/indexing.ts'
 import { lossType } from '../rules/signals.ts'
 import { argType, reduceType, topKType } from '../rules/reduction.ts'
 
 // Axes are an attribute before opset 13 (ReduceSum) or 18, an input since.
-function reduction() {
+function reduction(init: OpInit = {}) {
   return defineOp(1, [1, 2], 1, {
+    ...init,
     attributes: { axes: ints, keepdims: int(1), noop_with_empty_axes: int(0) },
     types: reduceType,
   })
@@ -39,7 +41,7 @@ export const reductions = {
   ReduceMax: reduction(),
   ReduceMean: reduction(),
   ReduceMin: reduction(),
-  ReduceProd: reduction(),
+  ReduceProd: reduction({ elements: productElements }),
   ReduceSum: reduction(),
   ReduceSumSquare: reduction(),
   SoftmaxCrossEntropyLoss: defineOp(12, [2, 3], [1, 2], {

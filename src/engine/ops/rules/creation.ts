@@ -5,6 +5,7 @@ import type { Dim, ValueType } from '../../ir/value-type.ts'
 import type { ElementRule, TypeContext, TypeRule } from '../definition.ts'
 import { constantOf } from '../constants.ts'
 import { rankOfShape } from '../dims.ts'
+import { isCount, subtractDims } from '../symbolic.ts'
 
 /** Constant: of whichever attribute gives it. */
 export const constantType: TypeRule = ({ node }) => {
@@ -38,7 +39,10 @@ export const rangeType: TypeRule = ({ input, elements }) => {
   const dtype = input(0)?.dtype
   const [start, limit, delta] = [0, 1, 2].map((index) => elements(index)?.[0])
   const known = typeof start === 'number' && typeof limit === 'number' && typeof delta === 'number' && delta !== 0
-  return dtype === undefined ? [] : [{ dtype, dims: [known ? Math.max(0, Math.ceil((limit - start) / delta)) : null] }]
+  if (dtype === undefined) return []
+  if (known) return [{ dtype, dims: [Math.max(0, Math.ceil((limit - start) / delta))] }]
+  const length = delta === 1 ? subtractDims(limit ?? null, start ?? null) : null
+  return [{ dtype, dims: [isCount(length) ? length : null] }]
 }
 
 /** Shape: an int64 vector as long as the rank, between `start` and `end`. */

@@ -2,7 +2,8 @@ import { getInt, getInts } from '../../ir/attribute.ts'
 import { viewOf } from '../../ir/tensor.ts'
 import type { Dim, ValueType } from '../../ir/value-type.ts'
 import type { TypeContext, TypeRule } from '../definition.ts'
-import { broadcastDims, normalizeAxes, normalizeAxis, productOf, rankOfShape, withDim } from '../dims.ts'
+import { broadcastDims, normalizeAxes, normalizeAxis, productOf, rankOfShape, sumOf, withDim } from '../dims.ts'
+import { addDims, capDim, divideDims, floorDim, isPositive, multiplyDims } from '../symbolic.ts'
 
 /** Rules over the dims of input 0; null where even the rank is unknown. */
 function moved(rule: (dims: readonly Dim[], context: TypeContext) => readonly Dim[] | null | undefined): TypeRule {
@@ -31,7 +32,11 @@ export const reshapeType: TypeRule = (context) => {
   if (x === undefined) return []
   if (target === undefined) return [{ dtype: x.dtype, dims: rankOfShape(context.input(1)) }]
   const copyZero = getInt(context.node, 'allowzero', 0) === 0
-  const dims = target.map((dim, axis) => (dim === 0 && copyZero ? (x.dims?.[axis] ?? null) : dim))
+  const dims = target.map((dim, axis): Dim => {
+    if (dim === 0 && copyZero) return x.dims?.[axis] ?? null
+    // What may be 0 or −1 at run time would mean something else than a size.
+    return typeof dim === 'string' && !isPositive(dim) ? null : dim
+  })
   const open = dims.indexOf(-1)
   return [{ dtype: x.dtype, dims: open < 0 ? dims : withDim(dims, open, remainder(x, dims)) }]
 }
@@ -47,9 +52,7 @@ function remainder(x: ValueType, dims: readonly Dim[]): Dim {
     return at < 0
   })
   const [total, taken] = [productOf(left), productOf(rest)]
-  if (taken === 1) return total
-  if (typeof total !== 'number' || typeof taken !== 'number' || taken === 0) return null
-  return Number.isInteger(total / taken) ? total / taken : null
+  return taken === 1 ? total : divideDims(total, taken)
 }
 
 export const transposeType = moved((dims, { node }) => {
@@ -109,11 +112,6 @@ export const concatType: TypeRule = ({ node, input }) => {
   return [{ dtype, dims: first.map((_, at) => (at === axis ? sumOf(column(at)) : agreed(column(at)))) }]
 }
 
-function sumOf(dims: readonly Dim[]): Dim {
-  if (dims.length === 1) return dims[0] ?? null
-  return dims.every((dim) => typeof dim === 'number') ? dims.reduce((sum, dim) => sum + dim, 0) : null
-}
-
 function agreed(dims: readonly Dim[]): Dim {
   return dims.find((dim) => typeof dim === 'number') ?? dims.find((dim) => dim !== null) ?? null
 }
@@ -131,7 +129,7 @@ export const splitType: TypeRule = (context) => {
 }
 
 function evenParts(dim: Dim, count: number): Dim[] {
-  if (typeof dim !== 'number') return []
+  if (typeof dim !== 'number') return Array.from({ length: count }, () => divideDims(dim, count))
   const size = Math.ceil(dim / count)
   return Array.from({ length: count }, (_, index) => Math.min(size, dim - index * size))
 }
@@ -144,12 +142,11 @@ export const padType = moved((dims, context) => {
 })
 
 function shiftDim(dim: Dim, by: number): Dim {
-  if (by === 0) return dim
-  return typeof dim === 'number' ? dim + by : null
+  return by === 0 ? dim : addDims(dim, by)
 }
 
 export const sliceType = moved((dims, context) => {
-  const [starts, ends] = [numbersOf(context, 'starts', 1), numbersOf(context, 'ends', 2)]
+  const [starts, ends] = [numbersOf(context, 'starts', 1), intsOf(context, 'ends', 2)]
   const hasAxes = context.node.attributes.has('axes') || context.node.inputs[3] !== undefined
   const axes = hasAxes ? numbersOf(context, 'axes', 3) : starts?.map((_, axis) => axis)
   const steps = context.node.inputs[4] === undefined ? starts?.map(() => 1) : context.elements(4)
@@ -161,9 +158,13 @@ export const sliceType = moved((dims, context) => {
   })
 })
 
-function slicedDim(dim: Dim, start: number | undefined, end: number | undefined, step: Dim | undefined): Dim {
-  if (start === 0 && step === 1 && end !== undefined && end >= 2 ** 31 - 1) return dim
-  if (typeof dim !== 'number' || start === undefined || end === undefined || typeof step !== 'number') return null
+function slicedDim(dim: Dim, start: number | undefined, end: Dim | undefined, step: Dim | undefined): Dim {
+  if (start === 0 && step === 1) {
+    if (end === dim || (typeof end === 'number' && end >= 2 ** 31 - 1)) return dim
+    if (typeof dim === 'number' && typeof end === 'string') return capDim(dim, end)
+    if (typeof dim === 'string' && typeof end === 'number' && end >= 0) return capDim(end, dim)
+  }
+  if (typeof dim !== 'number' || start === undefined || typeof end !== 'number' || typeof step !== 'number') return null
   const clamp = (at: number, low: number, high: number) => Math.min(Math.max(at < 0 ? at + dim : at, low), high)
   const span = step > 0 ? clamp(end, 0, dim) - clamp(start, 0, dim) : clamp(start, 0, dim - 1) - clamp(end, -1, dim - 1)
   return step === 0 ? null : Math.max(0, Math.ceil(span / Math.abs(step)))
@@ -173,10 +174,9 @@ function slicedDim(dim: Dim, start: number | undefined, end: number | undefined,
 export function blockType(grow: boolean): TypeRule {
   return moved((dims, { node }) => {
     const block = getInt(node, 'blocksize', 1)
-    const scale = (dim: Dim, factor: number) => (typeof dim === 'number' ? Math.floor(dim * factor) : null)
     const [n = null, c = null, h = null, w = null] = dims
-    const [deep, wide] = grow ? [1 / block ** 2, block] : [block ** 2, 1 / block]
-    return [n, scale(c, deep), scale(h, wide), scale(w, wide)]
+    if (grow) return [n, floorDim(c, block ** 2), multiplyDims(h, block), multiplyDims(w, block)]
+    return [n, multiplyDims(c, block ** 2), floorDim(h, block), floorDim(w, block)]
   })
 }
 
@@ -191,6 +191,7 @@ export const resizeType = moved((dims, context) => {
   return dims.map((dim, axis) => {
     const scale = scales[axis] ?? Number.NaN
     if (scale === 1) return dim
+    if (typeof dim === 'string' && Number.isInteger(scale)) return multiplyDims(dim, scale)
     return typeof dim === 'number' ? Math.floor(dim * scale) : null
   })
 })

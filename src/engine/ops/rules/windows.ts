@@ -3,6 +3,7 @@ import type { DType } from '../../ir/dtype.ts'
 import type { Node } from '../../ir/graph.ts'
 import type { Dim, ValueType } from '../../ir/value-type.ts'
 import type { TypeContext, TypeRule } from '../definition.ts'
+import { addDims, floorDim, multiplyDims } from '../symbolic.ts'
 
 /** The window of a convolution or a pool along its spatial axes. */
 interface Window {
@@ -26,21 +27,20 @@ function windowOf(node: Node, kernel: readonly Dim[]): Window {
   }
 }
 
-/** floor((d + pads - dilation·(k - 1) - 1) / stride) + 1; a symbol stays where the window keeps the size. */
+/** floor((d + pads - dilation·(k - 1) - 1) / stride) + 1, in the names of the dims too. */
 function slideDim(dim: Dim, window: Window, axis: number): Dim {
   const { [axis]: kernel = null } = window.kernel
   const [stride = 1, dilation = 1] = [window.strides[axis], window.dilations[axis]]
   if (window.autoPad.startsWith('SAME')) {
-    if (stride === 1) return dim
-    return typeof dim === 'number' ? Math.ceil(dim / stride) : null
+    return stride === 1 ? dim : floorDim(addDims(dim, stride - 1), stride)
   }
   if (typeof kernel !== 'number') return null
   const pads = window.autoPad === 'VALID' ? 0 : padSum(window, axis)
   const shrink = dilation * (kernel - 1) - pads
   if (stride === 1 && shrink === 0) return dim
+  if (!window.ceil) return addDims(floorDim(addDims(dim, -shrink - 1), stride), 1)
   if (typeof dim !== 'number') return null
   const steps = (dim - shrink - 1) / stride
-  if (!window.ceil) return Math.floor(steps) + 1
   // A window that would start in the padding behind the data is left out.
   const size = Math.ceil(steps) + 1
   const begin = window.pads[axis] ?? 0
@@ -87,10 +87,10 @@ export const convTransposeType: TypeRule = ({ node, input }) => {
 
 function growDim(dim: Dim, window: Window, axis: number, extra: number): Dim {
   const [stride = 1, dilation = 1, kernel] = [window.strides[axis], window.dilations[axis], window.kernel[axis]]
-  if (typeof dim !== 'number' || typeof kernel !== 'number') return null
-  if (window.autoPad.startsWith('SAME')) return dim * stride
+  if (typeof kernel !== 'number') return null
+  if (window.autoPad.startsWith('SAME')) return multiplyDims(dim, stride)
   const pads = window.autoPad === 'VALID' ? 0 : padSum(window, axis)
-  return stride * (dim - 1) + extra + dilation * (kernel - 1) + 1 - pads
+  return addDims(multiplyDims(dim, stride), extra + dilation * (kernel - 1) + 1 - pads - stride)
 }
 
 /** Pools; the second output of MaxPool holds indices. */
