@@ -104,6 +104,26 @@ export const errorTable = {
     title: 'Model too large for one file',
     hint: 'Save it with external data: one ONNX file holds at most 2 GiB.',
   },
+  not_differentiable: {
+    status: 422,
+    title: 'The model cannot be trained there',
+    hint: 'Freeze the part that `detail` names, choose parameters behind it, or replace its operators.',
+  },
+  training_diverged: {
+    status: 422,
+    title: 'Training diverged',
+    hint: 'Lower the learning rate, clip the gradient, or look at the samples; the step and the tensor are in `detail`.',
+  },
+  teacher_mismatch: {
+    status: 422,
+    title: 'Student and teacher do not match',
+    hint: 'Both must take the same inputs and give outputs of the same dims.',
+  },
+  checkpoint_mismatch: {
+    status: 422,
+    title: 'The checkpoint does not fit',
+    hint: 'Resume with the model, dataset and options that the checkpoint was made with, or start over.',
+  },
   archive_invalid: {
     status: 422,
     title: 'Not a valid archive',

@@ -1,0 +1,23 @@
+import type { RuleTable } from '../rule.ts'
+import { activations } from './activations.ts'
+import { arithmetic } from './arithmetic.ts'
+import { convolutions } from './convolution.ts'
+import { movement } from './movement.ts'
+import { pointwise } from './pointwise.ts'
+import { pooling } from './pooling.ts'
+import { products } from './products.ts'
+import { reductions } from './reductions.ts'
+import { softmaxes } from './softmax.ts'
+
+/** The gradient of every differentiable operator of ai.onnx, by op type. */
+export const gradientRules = {
+  ...activations,
+  ...arithmetic,
+  ...convolutions,
+  ...movement,
+  ...pointwise,
+  ...pooling,
+  ...products,
+  ...reductions,
+  ...softmaxes,
+} satisfies RuleTable

@@ -1,0 +1,102 @@
+import { int64s } from '../../passes/support.ts'
+import type { GradientCase } from '../gradient-case.ts'
+
+const byAttribute: readonly GradientCase[] = [
+  { name: 'every axis', inputs: [[2, 3]] },
+  { name: 'every axis, dropped', inputs: [[2, 3]], attributes: { keepdims: 0 } },
+  { name: 'one axis', inputs: [[2, 3, 2]], attributes: { axes: [1] } },
+  { name: 'the last, dropped', inputs: [[2, 3, 2]], attributes: { axes: [-1], keepdims: 0 } },
+  { name: 'two, dropped', inputs: [[2, 3, 2]], attributes: { axes: [0, 2], keepdims: 0 } },
+]
+const byInput: readonly GradientCase[] = byAttribute.map(({ name, inputs, attributes }) => {
+  const { axes, ...rest } = (attributes ?? {}) as { axes?: number[]; keepdims?: number }
+  return { name, inputs: axes === undefined ? inputs : [...inputs, int64s([axes.length], axes)], attributes: rest }
+})
+const softmax: readonly GradientCase[] = [
+  { name: 'the last axis', inputs: [[2, 4]] },
+  { name: 'the channels', inputs: [[2, 3, 2]], attributes: { axis: 1 } },
+]
+
+export const reductionCases = {
+  ReduceSum: [...byInput, { name: 'none', inputs: [[2, 3]], attributes: { noop_with_empty_axes: 1 } }],
+  ReduceMean: [
+    ...byAttribute,
+    ...byInput.map((one) => Object.assign({}, one, { name: `${one.name}, opset 18`, opset: 18 })),
+  ],
+  Softmax: softmax,
+  LogSoftmax: softmax,
+  MatMul: [
+    {
+      name: 'matrices',
+      inputs: [
+        [2, 3],
+        [3, 4],
+      ],
+    },
+    {
+      name: 'a batch by a matrix',
+      inputs: [
+        [2, 2, 3],
+        [3, 4],
+      ],
+    },
+    {
+      name: 'a batch by a batch',
+      inputs: [
+        [2, 2, 3],
+        [2, 3, 4],
+      ],
+    },
+    {
+      name: 'a matrix by a batch',
+      inputs: [
+        [2, 3],
+        [2, 3, 4],
+      ],
+    },
+    {
+      name: 'batches that broadcast',
+      inputs: [
+        [2, 1, 2, 3],
+        [3, 3, 2],
+      ],
+    },
+    { name: 'a vector by a matrix', inputs: [[3], [3, 4]] },
+    { name: 'a matrix by a vector', inputs: [[2, 3], [3]] },
+    { name: 'a batch by a vector', inputs: [[2, 2, 3], [3]] },
+    { name: 'vectors', inputs: [[3], [3]] },
+  ],
+  Gemm: [
+    { name: 'with a row', inputs: [[2, 3], [3, 4], [4]] },
+    {
+      name: 'without C',
+      inputs: [
+        [2, 3],
+        [3, 4],
+      ],
+    },
+    {
+      name: 'A transposed',
+      inputs: [
+        [3, 2],
+        [3, 4],
+        [2, 1],
+      ],
+      attributes: { transA: 1 },
+    },
+    {
+      name: 'B transposed',
+      inputs: [
+        [2, 3],
+        [4, 3],
+        [2, 4],
+      ],
+      attributes: { transB: 1 },
+    },
+    {
+      name: 'scaled, both transposed',
+      inputs: [[3, 2], [4, 3], []],
+      attributes: { transA: 1, transB: 1, alpha: 0.5, beta: 2 },
+    },
+  ],
+} satisfies Record<string, readonly GradientCase[]>
