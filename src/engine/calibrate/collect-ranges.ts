@@ -53,9 +53,9 @@ export async function collectRanges(
 ): Promise<Calibration> {
   const { method, percentile, affine } = options
   const counted = method === 'minmax' || method === 'moving_average' ? undefined : method
-  const { model, observed } = observeValues(original, names, { whole: counted !== undefined })
+  const { model, observed, refused } = observeValues(original, names, { whole: counted !== undefined })
   const merge = method === 'moving_average' ? movingAverage(options.averagingConstant) : widest
-  const state: Extremes = { ranges: new Map(), refused: new Map() }
+  const state: Extremes = { ranges: new Map(), refused: new Map(refused) }
   const histograms: Histograms = { byName: new Map(), lanes: createLanes() }
   const samples = await useSession(model, async (session) => {
     const { dataset: bound } = bindDataset(dataset, session.inputs)
@@ -67,8 +67,9 @@ export async function collectRanges(
       reporting(options, bound, (results, feeds) => {
         for (const each of observed) {
           const extremes = mergeExtremes(state, each, results, merge)
-          const values = counted && (results[each.name] ?? feeds[each.name])
-          if (extremes !== undefined && values !== undefined) count(histograms, each.name, extremes, values)
+          const values = each.values === undefined ? undefined : (results[each.values] ?? feeds[each.values])
+          if (counted !== undefined && extremes !== undefined && values !== undefined)
+            count(histograms, each.name, extremes, values)
         }
       }),
     )
@@ -108,7 +109,7 @@ function chooseAll(
 /** The extremes, and of the values themselves those that are outputs: the others are inputs, and at hand. */
 function neededOutputs(session: Session, observed: readonly Observed[], whole: boolean): string[] {
   const given = new Set(session.outputs.filter(({ dtype }) => dtype === 'float32').map(({ name }) => name))
-  const values = whole ? observed.map(({ name }) => name).filter((name) => given.has(name)) : []
+  const values = whole ? observed.flatMap((each) => each.values ?? []).filter((name) => given.has(name)) : []
   return [...observed.flatMap(({ low, high, sum }) => [low, high, sum]), ...values]
 }
 

@@ -1,19 +1,19 @@
 import { HastenError } from '../../errors.ts'
-import { collectRanges, type Calibration, type UseSession } from '../calibrate/collect-ranges.ts'
+import type { Range } from '../calibrate/affine.ts'
+import { collectRanges, type UseSession } from '../calibrate/collect-ranges.ts'
+import { nameValues } from '../calibrate/observe.ts'
 import type { Dataset } from '../data/index.ts'
-import type { Node } from '../ir/graph.ts'
+import type { Node, Value } from '../ir/graph.ts'
 import type { Model } from '../ir/model.ts'
-import { graphsWithin } from '../ir/model.ts'
 import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
 import type { SessionOptions } from '../runtime/options.ts'
 import { int8Warnings } from './int8-target.ts'
 import { upgradeOpset } from '../rewrite/opset/upgrade.ts'
 import { definePass, type Note, type PassContext, type PassOptions, type PassResult } from './pass.ts'
 import { insertQdq } from './quantize/insert-qdq.ts'
-import { correctBiases } from './quantize/correct-bias.ts'
+import { correctBiases, type Correction } from './quantize/correct-bias.ts'
 import { prepareModel } from './quantize/prepare.ts'
 import { headNodes } from './quantize/head-nodes.ts'
-import { isLinearOp } from './quantize/linear-nodes.ts'
 import { observedValues, planQuantization, type Plan, type PlanOptions } from './quantize/plan.ts'
 import { declineModel, describeScheme, resolveScheme, schemeWarnings, type Scheme } from './quantize/scheme.ts'
 import { withSession } from './run-model.ts'
@@ -26,7 +26,7 @@ type Options = PassOptions<'quantize.static'>
 export const quantizeStaticPass = definePass({
   name: 'quantize.static',
   stage: 'calibrate',
-  version: 7,
+  version: 8,
   async run(original, options, context) {
     const model = cloneModel(original)
     liftConstants(model)
@@ -40,11 +40,11 @@ export const quantizeStaticPass = definePass({
   },
 })
 
-type Calibrated = Awaited<ReturnType<typeof calibratePlan>>
+type PlanFound = Awaited<ReturnType<typeof calibratePlan>>
 
 async function quantizeModel(
   model: Model,
-  { plan, planOptions, calibration, prepared }: Calibrated,
+  { plan, planOptions, calibration, prepared }: PlanFound,
   options: Options,
   context: PassContext,
 ): Promise<PassResult> {
@@ -57,10 +57,10 @@ async function quantizeModel(
   if (options.correctBias) {
     const runs = { ...options.calibration, signal }
     const layers = [...plan.anchors.values()]
-    const corrected = await correctBiases(model, layers, calibrationData(context), runs, sessionsOf(context))
-    notes.push({ action: 'info', reason: `biases of ${corrected} nodes were corrected` })
+    const correction = await correctBiases(model, layers, calibrationData(context), runs, sessionsOf(context))
+    notes.push({ action: 'info', reason: describeCorrection(correction) })
   }
-  notes.push(...describeSubgraphs(model), calibrationNote(options, calibration.samples))
+  notes.push(calibrationNote(options, calibration.samples))
   return {
     model,
     modified: true,
@@ -106,16 +106,30 @@ async function calibratePlan(model: Model, options: Options, scheme: Scheme, con
   const isAnchor = (node: Node) => outline.anchors.has(node)
   const prepared = await prepareModel(model, options, { isAnchor, dataset, signal, useSession })
   const runs = { ...options.calibration, affine: scheme.activations, signal, progress }
-  const calibration = await collectRanges(model, observedValues(model, base), dataset, runs, useSession)
-  const refusedValue = (name: string) => {
-    const reason = calibration.refused.get(name)
-    return reason === undefined ? undefined : `value '${name}' can't be quantized: ${reason}`
+  const names = nameValues(model)
+  const observed = observedValues(model, base)
+  const wanted = observed.flatMap((value) => names.get(value) ?? [])
+  const { ranges, refused, samples } = await collectRanges(model, wanted, dataset, runs, useSession)
+  const calibrated = observed.flatMap((value) => {
+    const range = ranges.get(names.get(value) ?? '')
+    return range === undefined ? [] : [[value, range] as const]
+  })
+  const calibration: Calibrated = { ranges: new Map(calibrated), samples }
+  const refusedValue = (value: Value) => {
+    if (calibration.ranges.has(value)) return undefined
+    const reason = refused.get(names.get(value) ?? '') ?? 'no sample of the calibration data gave it a value'
+    return `value '${value.name}' can't be quantized: ${reason}`
   }
   const planOptions: PlanOptions = { ...base, refusedValue }
   return { plan: planQuantization(model, planOptions), planOptions, calibration, prepared }
 }
 
-const nothingSeen: Calibration = { ranges: new Map(), refused: new Map(), samples: 0 }
+interface Calibrated {
+  readonly ranges: ReadonlyMap<Value, Range>
+  readonly samples: number
+}
+
+const nothingSeen: Calibrated = { ranges: new Map(), samples: 0 }
 
 function describePlan(plan: Plan, scheme: Scheme): Note[] {
   const done =
@@ -140,13 +154,11 @@ const rangeSources: Readonly<Record<Options['calibration']['method'], string>> =
   mse: 'those of least squared error',
 }
 
-function calibrationNote({ calibration }: Options, samples: number): Note {
-  return { action: 'info', reason: `ranges are ${rangeSources[calibration.method]} over ${samples} samples` }
+function describeCorrection({ corrected, without }: Correction): string {
+  const rest = without === 0 ? '' : `; ${without} matrix products have no Add of a constant after them to hold one`
+  return `biases of ${corrected} nodes were corrected${rest}`
 }
 
-function describeSubgraphs(model: Model): Note[] {
-  const reason = 'it is inside a subgraph, whose values calibration can not observe'
-  const inner = Iterator.from(graphsWithin(model.graph)).drop(1)
-  const nodes = inner.flatMap((graph) => graph.nodes).filter(isLinearOp)
-  return Array.from(nodes, ({ name, opType }): Note => ({ node: name, op: opType, action: 'skipped', reason }))
+function calibrationNote({ calibration }: Options, samples: number): Note {
+  return { action: 'info', reason: `ranges are ${rangeSources[calibration.method]} over ${samples} samples` }
 }

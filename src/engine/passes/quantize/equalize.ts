@@ -1,6 +1,6 @@
 import { getFloat, getInt } from '../../ir/attribute.ts'
 import type { Node } from '../../ir/graph.ts'
-import type { Model } from '../../ir/model.ts'
+import { graphsWithin, type Model } from '../../ir/model.ts'
 import { topologicalOrder } from '../../ir/order.ts'
 import { floatConstant, largestAlong, scaleConstant } from './scale-weights.ts'
 
@@ -22,7 +22,7 @@ interface LayerPair {
  * @returns how many pairs of layers were equalized
  */
 export function equalizeLayers(model: Model): number {
-  const { order } = topologicalOrder(model.graph)
+  const order = [...graphsWithin(model.graph)].flatMap((graph) => topologicalOrder(graph).order)
   const pairs = order.flatMap((first) => {
     const second = isFirst(first) ? nextLayer(first) : undefined
     return second === undefined ? [] : [{ first, second }]

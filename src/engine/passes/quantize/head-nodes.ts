@@ -1,9 +1,13 @@
+import { subgraphsOf } from '../../ir/attribute.ts'
 import type { Node, Value } from '../../ir/graph.ts'
 import type { Model } from '../../ir/model.ts'
 import { constantValue } from '../../ops/index.ts'
 import { isLinearOp } from './linear-nodes.ts'
 
-/** The nodes that are fewer than `count` layers with weights away from an output, counting those layers themselves. */
+/**
+ * The nodes that are fewer than `count` layers with weights away from an output, counting those layers themselves. An
+ * output of a node with subgraphs is one of theirs.
+ */
 export function headNodes({ graph }: Model, count: number): ReadonlySet<Node> {
   const left = new Map<Node, number>()
   const pending = graph.outputs.map((value) => ({ value, layers: count }))
@@ -13,6 +17,7 @@ export function headNodes({ graph }: Model, count: number): ReadonlySet<Node> {
     left.set(node, next.layers)
     const layers = next.layers - (hasWeights(node) ? 1 : 0)
     pending.push(...node.inputs.filter(isValue).map((value) => ({ value, layers })))
+    for (const { outputs } of subgraphsOf(node)) pending.push(...outputs.map((value) => ({ value, layers })))
   }
   return new Set(left.keys())
 }

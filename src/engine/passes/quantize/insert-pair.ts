@@ -5,6 +5,7 @@ import type { Graph, Node, Value } from '../../ir/graph.ts'
 import { tensorOf } from '../../ir/tensor.ts'
 import type { ValueType } from '../../ir/value-type.ts'
 import type { InferredTypes } from '../../ops/index.ts'
+import { pairGraph } from './pair-graph.ts'
 import { activationInputs, type Plan } from './plan.ts'
 import { domainOf } from './scheme.ts'
 
@@ -22,30 +23,36 @@ function outputOf(node: Node): Value {
 
 /**
  * Quantizes a value and back. What an int8 node gives exists in int8 only, so every reader gets it from there; of a
- * value that is float anyway only the int8 nodes do.
+ * value that is float anyway only the int8 nodes do. A reader in a subgraph has the way back in there, since fusion does
+ * not look around it.
  */
-export function insertPair(graph: Graph, value: Value, pair: PairParams, plan: Plan): void {
-  const { params, opset, types } = pair
-  const domain = domainOf(params.dtype, opset)
-  const readers = [...value.uses]
-  const scale = addScale(graph, value.name, params, 1)
-  const quantize = graph.addNode({ opType: 'QuantizeLinear', domain, inputs: [value, ...scale] })
-  const [quantized] = quantize.outputs as [Value]
-  const back = outputOf(graph.addNode({ opType: 'DequantizeLinear', domain, inputs: [quantized, ...scale] }))
+export function insertPair(value: Value, pair: PairParams, plan: Plan): void {
+  const { producer, uses } = value
+  const readers = [...uses]
   const wanted = readers.filter(({ node }) => plan.isInt8(node) && activationInputs(node).includes(value))
-  for (const { node, index } of wanted) node.setInput(index, back)
-  const { producer } = value
-  if (producer === undefined || !plan.isInt8(producer)) return
-  if (value.isGraphOutput) {
-    graph.replaceAllUses(value, back)
+  const isInt8 = producer !== undefined && plan.isInt8(producer)
+  const home = isInt8 ? producer.graph : pairGraph(value, wanted)
+  if (home === undefined) return
+  const quantize = addQuantize(home, value, pair)
+  const quantized = outputOf(quantize)
+  const backs = new Map<Graph, Value>()
+  const backIn = (graph: Graph): Value => {
+    const back = backs.get(graph) ?? dequantizeIn(graph, value, quantized, pair)
+    backs.set(graph, back)
+    return back
+  }
+  for (const { node, index } of wanted) node.setInput(index, backIn(node.graph ?? home))
+  if (!isInt8) return
+  if (home.outputs.includes(value)) {
+    home.replaceAllUses(value, backIn(home))
     quantize.setInput(0, value)
   }
   const floats = readers.filter((use) => !wanted.includes(use))
-  for (const { node, index } of floats) node.setInput(index, back)
+  for (const { node, index } of floats) node.setInput(index, backIn(home))
   const guarded = floats.filter(({ node }) => leadsToUnasked(node, plan))
-  const axis = guarded.length === 0 ? undefined : longAxis(types.of(value))
+  const axis = guarded.length === 0 ? undefined : longAxis(pair.types.of(value))
   if (axis === undefined) return
-  const other = dequantizeAlong(graph, value, quantized, pair, axis)
+  const other = dequantizeAlong(home, value, quantized, pair, axis)
   for (const { node, index } of guarded) node.setInput(index, other)
 }
 
@@ -89,6 +96,24 @@ function dequantizeAlong(
   const scale = addScale(graph, `${value.name}/channels`, params, length)
   const attributes = { axis: attribute.int(axis) }
   return outputOf(graph.addNode({ opType: 'DequantizeLinear', domain, inputs: [quantized, ...scale], attributes }))
+}
+
+function addQuantize(graph: Graph, value: Value, { params, opset }: PairParams): Node {
+  const scale = addScale(graph, value.name, params, 1)
+  return graph.addNode({
+    opType: 'QuantizeLinear',
+    domain: domainOf(params.dtype, opset),
+    inputs: [value, ...scale],
+  })
+}
+
+/** The way back, with the constants of the QuantizeLinear when that is in the same graph. */
+function dequantizeIn(graph: Graph, value: Value, quantized: Value, { params, opset }: PairParams): Value {
+  const quantize = quantized.producer as Node
+  const shared = quantize.graph === graph
+  const scale = shared ? quantize.inputs.slice(1) : addScale(graph, value.name, params, 1)
+  const domain = domainOf(params.dtype, opset)
+  return outputOf(graph.addNode({ opType: 'DequantizeLinear', domain, inputs: [quantized, ...scale] }))
 }
 
 function addScale(

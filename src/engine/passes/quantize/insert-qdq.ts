@@ -1,13 +1,15 @@
 import { affineParams, type AffineOptions, type AffineParams, type Range } from '../../calibrate/affine.ts'
 import { HastenError } from '../../../errors.ts'
-import type { Graph, Value } from '../../ir/graph.ts'
-import { importOpset, type Model } from '../../ir/model.ts'
+import { subgraphsOf } from '../../ir/attribute.ts'
+import type { Graph, Node, Value } from '../../ir/graph.ts'
+import { allNodes, importOpset, type Model } from '../../ir/model.ts'
 import { topologicalOrder } from '../../ir/order.ts'
 import { inferTypes } from '../../ops/index.ts'
 import { removeDead } from '../../rewrite/dead.ts'
 import { insertPair } from './insert-pair.ts'
 import { insertWeights } from './insert-weights.ts'
-import { activationInputs, afterClamp, hasInt8Result, keepsScale, type Plan, type PlanOptions } from './plan.ts'
+import { keepsScale } from './follower-kinds.ts'
+import { activationInputs, afterClamp, hasInt8Result, type Plan, type PlanOptions } from './plan.ts'
 import { ownDomain, type Scheme } from './scheme.ts'
 
 /** Puts Q/DQ pairs around the nodes of a plan: int8 weights, int32 biases, one pair per activation. */
@@ -15,19 +17,19 @@ export function insertQdq(
   model: Model,
   plan: Plan,
   planOptions: PlanOptions,
-  ranges: ReadonlyMap<string, Range>,
+  ranges: ReadonlyMap<Value, Range>,
   scheme: Scheme,
 ): void {
   const types = inferTypes(model)
   const { params, clamped } = chooseParams(model, plan, planOptions, ranges, scheme.activations)
-  for (const [after, before] of clamped) removeClamp(model.graph, after, before)
+  for (const [after, before] of clamped) removeClamp(after, before)
   for (const linear of plan.anchors.values()) {
     const input = params.get(linear.node.inputs[0] as Value) as AffineParams
     insertWeights(model, linear, input, scheme)
   }
   const opset = model.opsetImports.get('') ?? 1
-  for (const [value, each] of params) insertPair(model.graph, value, { params: each, opset, types }, plan)
-  if ([...model.graph.nodes].some(({ domain }) => domain === ownDomain)) importOpset(model, ownDomain, 1)
+  for (const [value, each] of params) insertPair(value, { params: each, opset, types }, plan)
+  if ([...allNodes(model)].some(({ domain }) => domain === ownDomain)) importOpset(model, ownDomain, 1)
 }
 
 interface Activations {
@@ -41,14 +43,13 @@ function chooseParams(
   model: Model,
   plan: Plan,
   options: PlanOptions,
-  ranges: ReadonlyMap<string, Range>,
+  ranges: ReadonlyMap<Value, Range>,
   affine: AffineOptions,
 ): Activations {
   const params = new Map<Value, AffineParams>()
-  const { order } = topologicalOrder(model.graph)
   const clamped = new Map<Value, Value>()
   const sourceOf = (value: Value) => clamped.get(value) ?? value
-  for (const node of order.filter(plan.isInt8)) {
+  for (const node of Iterator.from(orderWithin(model.graph)).filter(plan.isInt8)) {
     for (const value of activationInputs(node)) {
       const source = sourceOf(value)
       if (!params.has(source)) params.set(source, paramsOf(value, ranges, affine))
@@ -64,16 +65,25 @@ function chooseParams(
   return { params, clamped }
 }
 
-function paramsOf(value: Value, ranges: ReadonlyMap<string, Range>, affine: AffineOptions): AffineParams {
+/** The nodes of a graph and its subgraphs, those of a subgraph before the node that holds it. */
+function* orderWithin(graph: Graph): IterableIterator<Node> {
+  for (const node of topologicalOrder(graph).order) {
+    for (const subgraph of subgraphsOf(node)) yield* orderWithin(subgraph)
+    yield node
+  }
+}
+
+function paramsOf(value: Value, ranges: ReadonlyMap<Value, Range>, affine: AffineOptions): AffineParams {
   // A probability reaches 1 sooner or later, whatever the calibration samples showed.
   if (value.producer?.opType === 'Softmax') return affineParams({ min: 0, max: 1 }, affine)
-  const range = ranges.get(value.name)
+  const range = ranges.get(value)
   if (range === undefined) throw new HastenError('internal', `value '${value.name}' was not calibrated`)
   return affineParams(range, affine)
 }
 
-function removeClamp(graph: Graph, after: Value, before: Value): void {
+function removeClamp(after: Value, before: Value): void {
   const clamp = after.producer
-  graph.replaceAllUses(after, before)
-  if (clamp !== undefined) removeDead(clamp)
+  if (clamp?.graph === undefined) return
+  clamp.graph.replaceAllUses(after, before)
+  removeDead(clamp)
 }

@@ -9,10 +9,12 @@ import { domainOf, type Scheme } from './scheme.ts'
 
 /** Integer weights and an int32 bias for a node, whose factors go into them. */
 export function insertWeights(model: Model, linear: LinearNode, input: AffineParams, scheme: Scheme): void {
-  const { graph } = model
   const { node, bias } = linear
+  const { graph } = node
+  if (graph === undefined) return
+  const opset = model.opsetImports.get('') ?? 1
   const quantized = quantizeAnchor(linear, input, scheme)
-  node.setInput(1, dequantizeWeight(model, `${node.name}/weight`, quantized))
+  node.setInput(1, dequantizeWeight(graph, opset, `${node.name}/weight`, quantized))
   if (node.opType === 'Gemm') for (const name of ['alpha', 'beta']) node.removeAttribute(name)
   if (bias !== undefined) node.setInput(2, insertBias(graph, linear, bias, input, quantized))
 }
@@ -57,7 +59,7 @@ function insertBias(
  * An integer initializer and the DequantizeLinear that makes it a float again. Zero points of 0 are spelled out, since
  * ONNX Runtime's x64quantprecision mode adds one of the wrong shape otherwise.
  */
-function dequantizeWeight({ graph, opsetImports }: Model, hint: string, quantized: QuantizedWeight): Value {
+function dequantizeWeight(graph: Graph, opset: number, hint: string, quantized: QuantizedWeight): Value {
   const { tensor, scales, scaleDims, zeroPoints, axis, block } = quantized
   const dtype = tensor.dtype as QuantizedDType
   const data = graph.addInitializer(graph.freshName(`${hint}_quantized`), tensor)
@@ -70,7 +72,7 @@ function dequantizeWeight({ graph, opsetImports }: Model, hint: string, quantize
   return outputOf(
     graph.addNode({
       opType: 'DequantizeLinear',
-      domain: domainOf(dtype, opsetImports.get('') ?? 1),
+      domain: domainOf(dtype, opset),
       inputs: [data, scale, zeros],
       attributes,
     }),

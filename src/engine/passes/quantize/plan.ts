@@ -1,9 +1,10 @@
-import { getFloat, getString } from '../../ir/attribute.ts'
+import { getFloat } from '../../ir/attribute.ts'
 import type { Node, Value } from '../../ir/graph.ts'
-import type { Model } from '../../ir/model.ts'
+import { graphsWithin, type Model } from '../../ir/model.ts'
 import { constantValue } from '../../ops/index.ts'
 import { scalarOf } from '../../rewrite/constants.ts'
 import type { Note } from '../pass.ts'
+import { followerKind, keepsScale } from './follower-kinds.ts'
 import { isExcluded, isLinearOp, readLinear, type LinearNode } from './linear-nodes.ts'
 
 /** Which nodes run in int8, before anything is changed. */
@@ -24,69 +25,32 @@ export interface PlanOptions {
   /** Whether quantizing a value clamps it at 0, as unsigned integers do: a Relu before it is then needless. */
   readonly absorbsClamps: boolean
   /** Why a value can't be quantized, if it can't. */
-  readonly refusedValue: (name: string) => string | undefined
-}
-
-interface FollowerKind {
-  /** Whether the output has the scale of the first input, so that only integers move. */
-  readonly keepsScale: boolean
-  /** Inputs that are activations; the others are shapes and the like. */
-  readonly activations: (node: Node) => readonly (Value | undefined)[]
-  readonly accepts?: (node: Node) => boolean
-}
-
-const first = (node: Node) => node.inputs.slice(0, 1)
-const all = (node: Node) => node.inputs
-const moves: FollowerKind = { keepsScale: true, activations: first }
-const computes: FollowerKind = { keepsScale: false, activations: first }
-const combines: FollowerKind = { keepsScale: false, activations: all }
-
-/** Operators that ONNX Runtime runs on integers when Q/DQ pairs are around them. */
-const followerKinds: Readonly<Record<string, FollowerKind>> = {
-  Add: combines,
-  Mul: combines,
-  Concat: combines,
-  AveragePool: computes,
-  GlobalAveragePool: computes,
-  LeakyRelu: computes,
-  Sigmoid: computes,
-  Softmax: computes,
-  Where: { keepsScale: false, activations: (node) => node.inputs.slice(1) },
-  MaxPool: { ...moves, accepts: (node) => node.outputs.length === 1 },
-  Reshape: moves,
-  Transpose: moves,
-  Squeeze: moves,
-  Unsqueeze: moves,
-  Flatten: moves,
-  Slice: moves,
-  Gather: moves,
-  Tile: moves,
-  Expand: moves,
-  Resize: { ...moves, accepts: (node) => getString(node, 'mode', 'nearest') === 'nearest' },
-}
-
-export function keepsScale(node: Node): boolean {
-  return followerKinds[node.opType]?.keepsScale ?? false
+  readonly refusedValue: (value: Value) => string | undefined
 }
 
 /** The inputs of an int8 node that are quantized activations. */
 export function activationInputs(node: Node): Value[] {
-  const inputs = isLinearOp(node) ? first(node) : (followerKinds[node.opType]?.activations(node) ?? [])
+  const inputs = isLinearOp(node) ? node.inputs.slice(0, 1) : (followerKind(node)?.activations(node) ?? [])
   return inputs.filter((value) => value !== undefined)
 }
 
+/** The nodes of the main graph and of all subgraphs. */
+function nodesWithin({ graph }: Model): Node[] {
+  return Array.from(Iterator.from(graphsWithin(graph)).flatMap(({ nodes }) => nodes))
+}
+
 /** Values whose ranges a plan may need. */
-export function observedValues(model: Model, { ops }: Pick<PlanOptions, 'ops'>): string[] {
-  const names = new Set<string>()
-  for (const node of model.graph.nodes) {
+export function observedValues(model: Model, { ops }: Pick<PlanOptions, 'ops'>): Value[] {
+  const values = new Set<Value>()
+  for (const node of nodesWithin(model)) {
     const wanted = ops.includes(node.opType) || isClamp(node)
     if (!wanted || node.domain !== '') continue
     const inputs = isClamp(node) ? [] : activationInputs(node)
     for (const value of [...inputs, ...node.outputs.slice(0, 1)]) {
-      if (constantValue(value) === undefined && value.name !== '') names.add(value.name)
+      if (constantValue(value) === undefined && value.name !== '') values.add(value)
     }
   }
-  return [...names]
+  return [...values]
 }
 
 /** Relu, or Clip from 0: quantizing to unsigned integers from 0 does the same. */
@@ -102,7 +66,7 @@ function isClamp(node: Node): boolean {
 export function planQuantization(model: Model, options: PlanOptions): Plan {
   const anchors = new Map<Node, LinearNode>()
   const notes: Note[] = []
-  for (const node of model.graph.nodes) {
+  for (const node of nodesWithin(model)) {
     if (!isLinearOp(node) || !options.ops.includes(node.opType)) continue
     const linear = chooseAnchor(node, options)
     if (typeof linear === 'string') notes.push({ node: node.name, op: node.opType, action: 'skipped', reason: linear })
@@ -118,12 +82,12 @@ function chooseAnchor(node: Node, options: PlanOptions): LinearNode | string {
   const linear = readLinear(node)
   if (typeof linear === 'string') return linear
   const [output] = node.outputs
-  return options.refusedValue(linear.input.name) ?? options.refusedValue(output?.name ?? '') ?? linear
+  return options.refusedValue(linear.input) ?? (output && options.refusedValue(output)) ?? linear
 }
 
 /** The largest set of nodes that read only int8 values and are read by an int8 node. */
 function chooseFollowers(model: Model, anchors: ReadonlyMap<Node, LinearNode>, options: PlanOptions): Set<Node> {
-  const chosen = new Set([...model.graph.nodes].filter((node) => isCandidate(node, options)))
+  const chosen = new Set(nodesWithin(model).filter((node) => isCandidate(node, options)))
   const isInt8 = (node: Node) => anchors.has(node) || chosen.has(node)
   for (let before = -1; before !== chosen.size;) {
     before = chosen.size
@@ -136,12 +100,11 @@ function chooseFollowers(model: Model, anchors: ReadonlyMap<Node, LinearNode>, o
 }
 
 function isCandidate(node: Node, options: PlanOptions): boolean {
-  const kind = node.domain === '' ? followerKinds[node.opType] : undefined
-  if (kind === undefined || !options.ops.includes(node.opType) || isExcluded(node, options.exclude)) return false
+  if (followerKind(node) === undefined || !options.ops.includes(node.opType) || isExcluded(node, options.exclude))
+    return false
   if (options.kept.has(node)) return false
-  if (kind.accepts?.(node) === false) return false
   const values = [...activationInputs(node), ...node.outputs.slice(0, 1)]
-  return values.every((value) => constantValue(value) === undefined && options.refusedValue(value.name) === undefined)
+  return values.every((value) => constantValue(value) === undefined && options.refusedValue(value) === undefined)
 }
 
 type ClampOptions = Pick<PlanOptions, 'absorbsClamps'>
@@ -165,7 +128,8 @@ export function afterClamp(node: Node, { absorbsClamps }: ClampOptions): Value {
   const [output] = node.outputs as [Value]
   const [use] = output.uses
   if (!absorbsClamps || keepsScale(node) || output.uses.size !== 1 || output.isGraphOutput) return output
-  const clamp = use !== undefined && use.index === 0 && isClamp(use.node) ? use.node : undefined
+  const isHere = use !== undefined && use.index === 0 && use.node.graph === node.graph
+  const clamp = isHere && isClamp(use.node) ? use.node : undefined
   return clamp?.outputs[0] ?? output
 }
 

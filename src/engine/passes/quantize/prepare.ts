@@ -1,7 +1,7 @@
 import type { UseSession } from '../../calibrate/collect-ranges.ts'
 import type { Dataset } from '../../data/index.ts'
 import type { Node } from '../../ir/graph.ts'
-import type { Model } from '../../ir/model.ts'
+import { graphsWithin, type Model } from '../../ir/model.ts'
 import { tensorOf } from '../../ir/tensor.ts'
 import type { Note, PassOptions } from '../pass.ts'
 import { equalizeLayers } from './equalize.ts'
@@ -38,12 +38,14 @@ export async function prepareModel(model: Model, options: Options, preparation: 
 }
 
 /** A node without a bias gets one of zeros, so that there is something to correct. */
-function addZeroBiases({ graph }: Model, isAnchor: (node: Node) => boolean): void {
-  for (const node of graph.nodes) {
-    if (node.opType === 'MatMul' || node.inputs[2] !== undefined || !isAnchor(node)) continue
-    const linear = readLinear(node)
-    if (typeof linear === 'string') continue
-    const zeros = tensorOf('float32', [linear.channels], new Float32Array(linear.channels))
-    node.setInput(2, graph.addInitializer(graph.freshName(`${node.name}/bias`), zeros))
+function addZeroBiases({ graph: main }: Model, isAnchor: (node: Node) => boolean): void {
+  for (const graph of graphsWithin(main)) {
+    for (const node of graph.nodes) {
+      if (node.opType === 'MatMul' || node.inputs[2] !== undefined || !isAnchor(node)) continue
+      const linear = readLinear(node)
+      if (typeof linear === 'string') continue
+      const zeros = tensorOf('float32', [linear.channels], new Float32Array(linear.channels))
+      node.setInput(2, graph.addInitializer(graph.freshName(`${node.name}/bias`), zeros))
+    }
   }
 }
