@@ -118,6 +118,7 @@ const homes: Record<string, RegExp> = {
   koffi: /^engine\/runtime\//,
   'onnxruntime-node': /^engine\/runtime\//,
   '@bufbuild/protobuf': /^engine\/onnx\//,
+  'ml-matrix': /^engine\/passes\//,
   pino: /^telemetry\.ts$/,
   '@prometheus-io/client': /^(telemetry\.ts|api|serving|jobs)/,
   commander: /^cli/,

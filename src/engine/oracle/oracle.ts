@@ -20,6 +20,11 @@ export interface KernelOracle {
   readonly host: string
   /** Measures the kernels of a model that nobody has measured yet, the costliest first, within a time budget. */
   consult(model: Model, inputs: InputDims, forms: readonly KernelForm[], signal?: AbortSignal): Promise<KernelAdvice>
+  /**
+   * Microseconds of kernels in float by `keyOf`, the costliest of the unknown ones measured first, within the budget.
+   * What is not known after that is not there.
+   */
+  time(kernels: readonly Kernel[], signal?: AbortSignal): Promise<ReadonlyMap<string, number>>
 }
 
 export interface OracleOptions {
@@ -50,6 +55,25 @@ export function createOracle({ host, runtime, cache, budgetMs = defaultBudgetMs 
       const measured = await race(wanted, { runtime, threads: host.threads, budgetMs, signal })
       if (Object.keys(measured).length > 0) await cache.add(measured)
       return adviceOf(kernels, { ...known, ...measured })
+    },
+    async time(kernels, signal) {
+      const known = await cache.read()
+      const distinct = new Map(kernels.map((kernel) => [keyOf(kernel), kernel]))
+      const missing = [...distinct].flatMap(([key, kernel]): PlannedHeat[] =>
+        known[key]?.['fp32'] == null
+          ? [{ kernel, forms: ['fp32'], known: known[key] ?? {}, macs: kernelMacs(kernel) }]
+          : [],
+      )
+      const wanted = missing.toSorted((a, b) => b.macs - a.macs)
+      const measured = await race(wanted, { runtime, threads: host.threads, budgetMs, signal })
+      if (wanted.length > 0) await cache.add(measured)
+      const table: KernelTable = { ...known, ...measured }
+      return new Map(
+        [...distinct.keys()].flatMap((key) => {
+          const micros = table[key]?.['fp32']
+          return micros == null ? [] : [[key, micros]]
+        }),
+      )
     },
   }
 }

@@ -4,6 +4,7 @@ import { autoPass } from './auto.ts'
 import { fp16Pass } from './fp16.ts'
 import type { PassName } from './options/index.ts'
 import type { Pass } from './pass.ts'
+import { pruneStructuredPass } from './prune-structured.ts'
 import { quantizeDynamicPass } from './quantize-dynamic.ts'
 import { quantizeMixedPass } from './quantize-mixed.ts'
 import { quantizeStaticPass } from './quantize-static.ts'
@@ -21,6 +22,7 @@ export const passes = {
   'quantize.mixed': quantizeMixedPass,
   'quantize.weights': quantizeWeightsPass,
   codebook: codebookPass,
+  'prune.structured': pruneStructuredPass,
   auto: autoPass,
   tune: tunePass,
 } as const satisfies { [N in PassName]: Pass<N> }

@@ -1,6 +1,7 @@
 import type { Static } from 'typebox'
 import type { Model } from '../ir/model.ts'
 import type { Dataset } from '../data/index.ts'
+import type { KernelOracle } from '../oracle/index.ts'
 import type { Runtime, TensorInfo } from '../runtime/port.ts'
 import type { SessionOptions } from '../runtime/options.ts'
 import type { passSchemas, PassName } from './options/index.ts'
@@ -49,6 +50,8 @@ export interface PassContext {
   readonly sampleInputs?: readonly TensorInfo[]
   /** Microseconds that quantizing saves on this host, by node name, where somebody measured it. */
   readonly savings?: ReadonlyMap<string, number>
+  /** How fast this host runs kernels; without it passes count multiply-accumulates. */
+  readonly oracle?: KernelOracle
   /** How sessions are timed; `tune` needs it. */
   readonly measure?: MeasureSessions
   readonly signal: AbortSignal

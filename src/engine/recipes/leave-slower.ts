@@ -1,8 +1,9 @@
 import type { Node } from '../ir/graph.ts'
 import type { Model } from '../ir/model.ts'
-import type { InputDims, KernelForm, KernelOracle, KernelTimes } from '../oracle/index.ts'
+import type { KernelForm, KernelOracle, KernelTimes } from '../oracle/index.ts'
 import type { Dataset } from '../data/index.ts'
 import type { Note, Target } from '../passes/pass.ts'
+import { knownDims } from '../passes/known-dims.ts'
 import type { PassName } from '../passes/options/index.ts'
 import type { TensorInfo } from '../runtime/port.ts'
 import type { RecipeStep } from './schema.ts'
@@ -74,24 +75,6 @@ function excludeAlso(options: RecipeStep['options'], names: readonly string[]): 
 export function explainSlower(notes: readonly Note[], { reasons }: AdvisedStep): readonly Note[] {
   return notes.map((note) => {
     const reason = note.action === 'skipped' ? reasons.get(note.node ?? '') : undefined
-    return reason === undefined ? note : { ...note, reason }
+    return reason === undefined ? note : { ...note, reason, cause: 'slower' }
   })
-}
-
-/** The sizes a model will run with, as far as the target, the dataset or an earlier run tell. */
-export function knownDims(model: Model, { target, calibration, sampleInputs }: SlowerContext): InputDims {
-  const { batch = 1 } = target
-  return new Map(
-    model.graph.inputs.map(({ name, type }) => {
-      const sampled = calibration?.schema.arrays.find((array) => array.name === name)?.dims.slice(1)
-      const ran = sampleInputs?.find((input) => input.name === name)?.dims
-      const dims = (type?.dims ?? ran ?? []).map((dim, axis) => {
-        if (typeof dim === 'number') return dim
-        if (axis === 0) return batch
-        const known = sampled?.[axis - 1] ?? ran?.[axis]
-        return typeof known === 'number' ? known : null
-      })
-      return [name, dims]
-    }),
-  )
 }

@@ -161,7 +161,7 @@ function beginStep(
   options: RecipeOptions,
   state: RecipeState,
 ): Promise<PassResult | NextStage> {
-  const { runtime, target, calibration, sampleInputs, signal, workDir, measure } = options
+  const { runtime, target, calibration, sampleInputs, signal, workDir, measure, oracle } = options
   const context: PassContext = {
     runtime,
     target,
@@ -173,6 +173,7 @@ function beginStep(
     ...(calibration === undefined ? {} : { calibration }),
     ...(sampleInputs === undefined ? {} : { sampleInputs }),
     ...(measure === undefined ? {} : { measure }),
+    ...(oracle === undefined ? {} : { oracle }),
   }
   return beginPass(pass, state.model, step.options as PassOptions<typeof pass.name>, context)
 }

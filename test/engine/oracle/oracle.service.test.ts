@@ -6,7 +6,7 @@ import { cloneModel, loadModel, type Model } from '../../../src/engine/index.ts'
 import { createOracle, openKernelCache, type KernelCache } from '../../../src/engine/oracle/index.ts'
 import { createOrtRuntime } from '../../../src/engine/runtime/ort/index.ts'
 import { buildMicroModel } from '../../../src/engine/oracle/micro-model.ts'
-import { kernelForms, type Kernel } from '../../../src/engine/oracle/kernel.ts'
+import { kernelForms, keyOf, type Kernel } from '../../../src/engine/oracle/kernel.ts'
 import { liftConstants } from '../../../src/engine/rewrite/lift-constants.ts'
 import { ocrModels } from '../../support/models.ts'
 
@@ -53,6 +53,18 @@ describe('the oracle', () => {
     await again.consult(model, dims, ['dynamic'])
     expect(await cache.read()).toEqual(before)
     await expect(again.consult(model, dims, ['qdq-u8s8'])).rejects.toThrow(/runtime/)
+  })
+
+  test('times kernels in float, and remembers them', async () => {
+    const narrow: Kernel = { op: 'MatMul', rows: 64, inner: 256, columns: 64 }
+    const wide: Kernel = { ...narrow, columns: 1024 }
+    const times = await createOracle({ host, runtime, cache, budgetMs: 30_000 }).time([narrow, wide, narrow])
+    expect(times.size).toBe(2)
+    expect(times.get(keyOf(wide))).toBeGreaterThan(times.get(keyOf(narrow)) ?? 0)
+    const broken = { url: 'file:///no/such/runtime.js', factory: 'none' }
+    expect(await createOracle({ host, runtime: broken, cache }).time([wide])).toEqual(
+      new Map([[keyOf(wide), times.get(keyOf(wide))]]),
+    )
   })
 
   test('knows nothing of nodes whose sizes are open', async () => {

@@ -6,7 +6,8 @@ import { loadModel, openDataset, type Model } from '../../../src/engine/index.ts
 import { createOracle, openKernelCache, type KernelOracle, type KernelTimes } from '../../../src/engine/oracle/index.ts'
 import { keyOf } from '../../../src/engine/oracle/kernel.ts'
 import { readKernels } from '../../../src/engine/oracle/read-kernel.ts'
-import { explainSlower, knownDims, leaveSlower } from '../../../src/engine/recipes/leave-slower.ts'
+import { explainSlower, leaveSlower } from '../../../src/engine/recipes/leave-slower.ts'
+import { knownDims } from '../../../src/engine/passes/known-dims.ts'
 import { parseRecipe } from '../../../src/engine/recipes/parse.ts'
 import { runRecipe } from '../../../src/engine/recipes/run.ts'
 import { runtime } from '../passes/support.ts'
@@ -27,7 +28,7 @@ afterAll(async () => rm(folder, { recursive: true, force: true }))
 /** An oracle that has measured everything before: nothing is left for a process to do. */
 async function oracleThatKnows(timesOf: (name: string) => KernelTimes): Promise<KernelOracle> {
   const cache = openKernelCache(await mkdtemp(path.join(folder, 'kernels-')), host)
-  const kernels = readKernels(model, knownDims(model, { target, signal }))
+  const kernels = readKernels(model, knownDims(model, { target }))
   await cache.add(Object.fromEntries([...kernels].map(([node, kernel]) => [keyOf(kernel), timesOf(node.name)])))
   return createOracle({ host, cache, runtime: { url: 'file:///no/runtime.js', factory: 'none' } })
 }
@@ -80,7 +81,7 @@ test('a node that a user excluded keeps that reason', () => {
 
 test('open sizes come from the target, the dataset, then an earlier run', () => {
   const sampleInputs = [{ name: 'image', dtype: 'float32', dims: [null, 1, 28, 28] }] as const
-  expect(knownDims(model, { target: { ...target, batch: 4 }, signal, sampleInputs }).get('image')).toEqual([
+  expect(knownDims(model, { target: { ...target, batch: 4 }, sampleInputs }).get('image')).toEqual([
     4, 1, 28, 28,
   ])
 })

@@ -3,6 +3,7 @@ import { bf16Options } from './bf16.ts'
 import { codebookOptions } from './codebook.ts'
 import { autoOptions } from './auto.ts'
 import { fp16Options } from './fp16.ts'
+import { pruneStructuredOptions } from './prune-structured.ts'
 import { quantizeDynamicOptions } from './quantize-dynamic.ts'
 import { quantizeMixedOptions } from './quantize-mixed.ts'
 import { quantizeStaticOptions } from './quantize-static.ts'
@@ -45,6 +46,11 @@ export const passSchemas = {
   codebook: {
     title: 'Weights in 2 to 16 bits, uniform or not: a smaller file, the same speed',
     options: codebookOptions,
+    needs: {},
+  },
+  'prune.structured': {
+    title: 'Fewer channels, neurons and attention heads: shapes and work shrink',
+    options: pruneStructuredOptions,
     needs: {},
   },
   auto: {
