@@ -3,9 +3,11 @@ import type { Model } from '../ir/model.ts'
 import { viewOf, type Tensor } from '../ir/tensor.ts'
 import type { Feeds, Session } from '../runtime/port.ts'
 import type { AffineOptions, Range } from './affine.ts'
-import { chooseRange, type HistogramMethod, type RangeChoice } from './choose-range.ts'
+import { chooseRange, type HistogramMethod } from './choose-range.ts'
 import { mergeExtremes, type Extremes, type MergeRanges } from './extremes.ts'
 import { addValues, createHistogram, createLanes, growHistogram, type Histogram, type Lanes } from './histogram.ts'
+import { observationKey, type ObservationKind } from './observation-key.ts'
+import type { Observations, ObservationStore } from './observations.ts'
 import { observeValues, type Observed } from './observe.ts'
 import { runBatches } from './run-batches.ts'
 
@@ -25,6 +27,8 @@ export interface CalibrationOptions {
   readonly batch: number
   readonly signal: AbortSignal
   readonly progress: (done: number, total: number, unit: string) => void
+  /** What runs on this dataset saw before. */
+  readonly store?: ObservationStore | undefined
 }
 
 /** Lends a session of a model. */
@@ -42,6 +46,7 @@ export interface Calibration {
  * Runs a dataset through the model once and chooses a range for each tensor asked for. The extremes are computed inside
  * the graph; methods that need a histogram count the values as they come, in bins that widen when a larger value
  * appears. Memory is bounded by two batches and the bins, however many samples there are, and no value is left out.
+ * Nothing runs when the options have a store that knows what such a run sees.
  * @throws HastenError `dataset_mismatch`, `dataset_invalid`, `run_failed`, `run_canceled`
  */
 export async function collectRanges(
@@ -51,15 +56,38 @@ export async function collectRanges(
   options: CalibrationOptions,
   useSession: UseSession,
 ): Promise<Calibration> {
-  const { method, percentile, affine } = options
-  const counted = method === 'minmax' || method === 'moving_average' ? undefined : method
-  const { model, observed, refused } = observeValues(original, names, { whole: counted !== undefined })
+  const { store } = options
+  const observe = () => observeDataset(original, names, dataset, options, useSession)
+  if (store === undefined) return chooseAll(await observe(), options)
+  const key = observationKey(original, names, { of: neededOf(options), samples: options.samples, batch: options.batch })
+  const known = await store.find(key)
+  if (known !== undefined) return chooseAll(known, options)
+  const seen = await observe()
+  await store.put(key, seen)
+  return chooseAll(seen, options)
+}
+
+function neededOf({ method, averagingConstant }: CalibrationOptions): ObservationKind['of'] {
+  if (method === 'moving_average') return { average: averagingConstant }
+  return method === 'minmax' ? 'extremes' : 'counts'
+}
+
+async function observeDataset(
+  original: Model,
+  names: readonly string[],
+  dataset: Dataset,
+  options: CalibrationOptions,
+  useSession: UseSession,
+): Promise<Observations> {
+  const { method } = options
+  const whole = neededOf(options) === 'counts'
+  const { model, observed, refused } = observeValues(original, names, { whole })
   const merge = method === 'moving_average' ? movingAverage(options.averagingConstant) : widest
   const state: Extremes = { ranges: new Map(), refused: new Map(refused) }
   const histograms: Histograms = { byName: new Map(), lanes: createLanes() }
   const samples = await useSession(model, async (session) => {
     const { dataset: bound } = bindDataset(dataset, session.inputs)
-    const outputs = neededOutputs(session, observed, counted !== undefined)
+    const outputs = neededOutputs(session, observed, whole)
     return runBatches(
       session,
       bound,
@@ -68,16 +96,13 @@ export async function collectRanges(
         for (const each of observed) {
           const extremes = mergeExtremes(state, each, results, merge)
           const values = each.values === undefined ? undefined : (results[each.values] ?? feeds[each.values])
-          if (counted !== undefined && extremes !== undefined && values !== undefined)
-            count(histograms, each.name, extremes, values)
+          if (whole && extremes !== undefined && values !== undefined) count(histograms, each.name, extremes, values)
         }
       }),
     )
   })
   for (const name of state.refused.keys()) state.ranges.delete(name)
-  if (counted === undefined) return { ...state, samples }
-  const choice = { method: counted, percentile, affine }
-  return { ...state, ranges: chooseAll(state.ranges, histograms, choice), samples }
+  return { ...state, histograms: histograms.byName, samples }
 }
 
 interface Histograms {
@@ -94,16 +119,16 @@ function count({ byName, lanes }: Histograms, name: string, { min, max }: Range,
 }
 
 function chooseAll(
-  seen: ReadonlyMap<string, Range>,
-  { byName }: Histograms,
-  choice: RangeChoice,
-): ReadonlyMap<string, Range> {
+  { ranges, refused, histograms, samples }: Observations,
+  { method, percentile, affine }: CalibrationOptions,
+): Calibration {
+  if (method === 'minmax' || method === 'moving_average') return { ranges, refused, samples }
   const chosen = new Map<string, Range>()
-  for (const [name, range] of seen) {
-    const histogram = byName.get(name)
-    chosen.set(name, histogram === undefined ? range : chooseRange(histogram, range, choice))
+  for (const [name, range] of ranges) {
+    const histogram = histograms.get(name)
+    chosen.set(name, histogram === undefined ? range : chooseRange(histogram, range, { method, percentile, affine }))
   }
-  return chosen
+  return { ranges: chosen, refused, samples }
 }
 
 /** The extremes, and of the values themselves those that are outputs: the others are inputs, and at hand. */

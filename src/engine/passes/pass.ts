@@ -1,5 +1,6 @@
 import type { Static } from 'typebox'
 import type { Model } from '../ir/model.ts'
+import type { ObservationStore } from '../calibrate/observations.ts'
 import type { Dataset } from '../data/index.ts'
 import type { KernelOracle } from '../oracle/index.ts'
 import type { Runtime, TensorInfo } from '../runtime/port.ts'
@@ -52,6 +53,8 @@ export interface PassContext {
   readonly savings?: ReadonlyMap<string, number>
   /** How fast this host runs kernels; without it passes count multiply-accumulates. */
   readonly oracle?: KernelOracle
+  /** What calibration saw on the dataset, for other schemes and variants. */
+  readonly observations?: ObservationStore
   /** How sessions are timed; `tune` needs it. */
   readonly measure?: MeasureSessions
   readonly signal: AbortSignal

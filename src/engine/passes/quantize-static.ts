@@ -91,7 +91,7 @@ function calibrationData({ calibration }: PassContext): Dataset {
 }
 
 async function calibratePlan(model: Model, options: Options, scheme: Scheme, context: PassContext) {
-  const { signal, progress } = context
+  const { signal, progress, observations } = context
   const dataset = calibrationData(context)
   const useSession = sessionsOf(context)
   const base = {
@@ -105,7 +105,7 @@ async function calibratePlan(model: Model, options: Options, scheme: Scheme, con
   if (outline.anchors.size === 0) return { plan: outline, planOptions: free, calibration: nothingSeen, prepared: [] }
   const isAnchor = (node: Node) => outline.anchors.has(node)
   const prepared = await prepareModel(model, options, { isAnchor, dataset, signal, useSession })
-  const runs = { ...options.calibration, affine: scheme.activations, signal, progress }
+  const runs = { ...options.calibration, affine: scheme.activations, signal, progress, store: observations }
   const names = nameValues(model)
   const observed = observedValues(model, base)
   const wanted = observed.flatMap((value) => names.get(value) ?? [])

@@ -1,5 +1,6 @@
 import path from 'node:path'
 import { HastenError } from '../../errors.ts'
+import type { ObservationStore } from '../calibrate/observations.ts'
 import type { Dataset } from '../data/index.ts'
 import type { Model } from '../ir/model.ts'
 import type { KernelOracle } from '../oracle/index.ts'
@@ -21,6 +22,7 @@ import type {
 import type { SessionOptions } from '../runtime/options.ts'
 import type { Runtime, TensorInfo } from '../runtime/port.ts'
 import { recipeNeeds } from './builtin.ts'
+import { openObservationStore } from './observation-cache.ts'
 import { explainSlower, leaveSlower, type AdvisedStep } from './leave-slower.ts'
 import { rankTechniques } from './rank-techniques.ts'
 import type { Recipe } from './schema.ts'
@@ -93,12 +95,14 @@ export async function runRecipe(options: RecipeOptions): Promise<RecipeResult> {
     notes: [],
     warnings: [],
     session: {},
+    observations: openObservationStore(options),
   }
   await runStages(unitAt(options, state, 0), options.onStage ?? runBare)
   return finish(options, state)
 }
 
 interface RecipeState {
+  readonly observations: ObservationStore
   model: Model
   /** Cache key of the model as it is. */
   key: string
@@ -170,6 +174,7 @@ function beginStep(
     progress: options.onProgress ?? (() => undefined),
     log: options.log ?? (() => undefined),
     savings,
+    observations: state.observations,
     ...(calibration === undefined ? {} : { calibration }),
     ...(sampleInputs === undefined ? {} : { sampleInputs }),
     ...(measure === undefined ? {} : { measure }),
