@@ -1,0 +1,8 @@
+export { buildStep, type StepModel, type StepOptions } from './step.ts'
+export { lossSchema, optimizerSchema, scheduleSchema } from './options.ts'
+export type { LossOptions, OptimizerOptions, ScheduleOptions } from './options.ts'
+export type { FeatureMatch, TeacherOptions } from './teacher.ts'
+export { train } from './train.ts'
+export type { TrainEvent, TrainOptions, TrainResult } from './train-options.ts'
+export type { EpochRecord } from './checkpoint.ts'
+export type { Parameter, ParameterSelection } from './parameters.ts'

@@ -1,0 +1,70 @@
+import { HastenError } from '../../errors.ts'
+import { checkFingerprint, decodeCheckpoint, encodeCheckpoint, fingerprintOf } from './checkpoint.ts'
+import type { EpochRecord, Progress } from './checkpoint.ts'
+import type { Setup } from './set-up.ts'
+import type { TrainOptions } from './train-options.ts'
+import { sizeOf } from './update.ts'
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** What changes while training goes on. */
+export interface RunState {
+  readonly progress: Writable<Omit<Progress, 'history' | 'losses'>> & { history: EpochRecord[]; losses: number[] }
+  /** Parameters of the best epoch; undefined where nothing judges. */
+  best: Float32Array<ArrayBuffer> | undefined
+  readonly fingerprint: string
+  /** When this process began, and at which update, for the time left. */
+  readonly startedAt: number
+  readonly startedStep: number
+}
+
+/**
+ * The beginning, or what a checkpoint says; then the stepper has its vectors.
+ * @throws HastenError `checkpoint_mismatch`
+ */
+export function beginRun(setup: Setup, options: TrainOptions, steps: number): RunState {
+  const fingerprint = fingerprintOf(setup.model.parameters, settingsOf(options, setup, steps))
+  const startedAt = performance.now()
+  if (options.resume === undefined) {
+    const progress = { epoch: 0, position: 0, step: 0, history: [], losses: [], bestEpoch: -1 }
+    return { progress, best: undefined, fingerprint, startedAt, startedStep: 0 }
+  }
+  const checkpoint = decodeCheckpoint(options.resume)
+  checkFingerprint(checkpoint, fingerprint)
+  const { best, ...vectors } = checkpoint.vectors
+  const size = sizeOf(setup.model.parameters)
+  if (setup.model.state.some((name) => vectors[name]?.length !== size)) {
+    throw new HastenError('checkpoint_mismatch', 'the checkpoint lacks state of the optimizer')
+  }
+  setup.stepper.write(vectors)
+  const { history, losses, ...rest } = checkpoint.progress
+  const progress = { ...rest, history: [...history], losses: [...losses] }
+  return { progress, best, fingerprint, startedAt, startedStep: progress.step }
+}
+
+/** What training can go on from. */
+export function checkpointOf({ model, stepper }: Setup, { fingerprint, progress, best }: RunState): Uint8Array {
+  const vectors = Object.fromEntries(model.state.map((name) => [name, stepper.read(name)]))
+  return encodeCheckpoint({ fingerprint, progress, vectors: { ...vectors, ...(best && { best }) } })
+}
+
+/** What decides the course of a training, besides the model and the samples themselves. */
+function settingsOf(options: TrainOptions, { plan, training, validation }: Setup, steps: number) {
+  const { loss, optimizer, learningRate, schedule, clipNorm, ema, seed, output, teacher, masks } = options
+  const learned = teacher && { teachers: teacher.models.length, alpha: teacher.alpha, temperature: teacher.temperature }
+  const data = { samples: training.indices.length, held: validation?.indices.length ?? 0, ...plan }
+  return {
+    loss,
+    optimizer,
+    learningRate,
+    schedule,
+    clipNorm,
+    ema,
+    seed,
+    output,
+    learned,
+    masks: masks?.size,
+    data,
+    steps,
+  }
+}

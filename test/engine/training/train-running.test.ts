@@ -1,0 +1,95 @@
+import { describe, expect, test } from 'vitest'
+import type { TrainEvent, TrainOptions } from '../../../src/engine/training/index.ts'
+import { blobs, failure, run, weightsOf } from './support.ts'
+
+describe('running', () => {
+  test('the same options give the same curve to the bit, another seed another', async () => {
+    const [one, same, other] = [await run(), await run(), await run({ seed: 8 })]
+    expect(one.losses).toEqual(same.losses)
+    expect(weightsOf(one.model)).toEqual(weightsOf(same.model))
+    expect(one.history).toEqual(same.history)
+    expect(other.losses).not.toEqual(one.losses)
+  })
+
+  test('samples read from disk one by one make the same batches', async () => {
+    expect((await run({ memoryBytes: 0 })).losses).toEqual((await run()).losses)
+  })
+
+  test.each<[string, Partial<TrainOptions>]>([
+    ['Adam', {}],
+    [
+      'momentum, clipping, an average and a schedule',
+      {
+        optimizer: { kind: 'sgd', momentum: 0.9 },
+        clipNorm: 1,
+        ema: 0.9,
+        schedule: { kind: 'cosine', warmup: 4 },
+      },
+    ],
+    ['accumulation', { batch: 8, accumulate: 2 }],
+  ])('resumed from any checkpoint it equals a training that was never stopped: %s', async (_name, options) => {
+    const checkpoints: Uint8Array[] = []
+    const whole = await run({ ...options, checkpointEvery: 5, onCheckpoint: (bytes) => void checkpoints.push(bytes) })
+    expect(checkpoints.length).toBeGreaterThan(5)
+    for (const at of [0, 2, 4]) {
+      const resumed = await run({ ...options, resume: checkpoints[at]! })
+      expect(resumed.losses).toEqual(whole.losses)
+      expect(resumed.history).toEqual(whole.history)
+      expect(weightsOf(resumed.model)).toEqual(weightsOf(whole.model))
+    }
+  })
+
+  test('events tell step, epoch, loss, metric and the time left', async () => {
+    const events: TrainEvent[] = []
+    await run({ onEvent: (event) => events.push(event), schedule: { kind: 'step', every: 10, factor: 0.5 } })
+    const updates = events.filter(({ validationLoss }) => validationLoss === undefined)
+    const epochs = events.filter(({ validationLoss }) => validationLoss !== undefined)
+    expect(updates.map(({ step }) => step)).toEqual(Array.from({ length: 42 }, (_, index) => index + 1))
+    expect(updates.every(({ steps, etaMs }) => steps === 42 && etaMs >= 0)).toBe(true)
+    expect(updates.at(-1)!.etaMs).toBe(0)
+    expect(updates.map(({ learningRate }) => learningRate).slice(8, 12)).toEqual([0.01, 0.01, 0.005, 0.005])
+    expect(epochs.map(({ epoch }) => epoch)).toEqual([1, 2, 3])
+    expect(epochs.every(({ metric }) => metric !== undefined)).toBe(true)
+  })
+
+  test('the best epoch is what comes back, the original where nothing was better', async () => {
+    const trained = (await run({ epochs: 10 })).model
+    const { best, model } = await run({
+      model: trained,
+      learningRate: 5,
+      optimizer: { kind: 'sgd' },
+      clipNorm: 1,
+      epochs: 2,
+    })
+    expect(best.epoch).toBe(0)
+    expect(weightsOf(model)).toEqual(weightsOf(trained))
+  })
+
+  test('it stops when epochs bring nothing', async () => {
+    const trained = (await run({ epochs: 10 })).model
+    const options = { learningRate: 5, optimizer: { kind: 'sgd' }, clipNorm: 1, epochs: 20, patience: 2 } as const
+    const { stopped, history } = await run({ model: trained, ...options })
+    expect(stopped).toBe('patience')
+    expect(history).toHaveLength(3)
+  })
+
+  test('it stops after the updates that were allowed', async () => {
+    const { stopped, losses, history } = await run({ maxSteps: 20 })
+    expect(stopped).toBe('steps')
+    expect(losses).toHaveLength(20)
+    expect(history.at(-1)!.step).toBe(20)
+  })
+
+  test('a separate dataset can judge', async () => {
+    const { history } = await run({ validation: blobs({ seed: 99, samples: 40 }) })
+    expect(history[0]!.metric! * 40).toBeCloseTo(Math.round(history[0]!.metric! * 40), 4)
+    expect(history.at(-1)!.step).toBe(45)
+  })
+
+  test('an abort ends it', async () => {
+    const controller = new AbortController()
+    const onEvent = ({ step }: TrainEvent) => step === 3 && controller.abort()
+    const error = await failure(run({ signal: controller.signal, onEvent: (event) => void onEvent(event) }))
+    expect(error.code).toBe('job_canceled')
+  })
+})
