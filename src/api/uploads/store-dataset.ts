@@ -1,5 +1,6 @@
 import { HastenError } from '../../errors.ts'
 import type { ArtifactStore, FileRef } from '../../storage/index.ts'
+import { freeRead } from './free-read.ts'
 import { sniffUpload } from './sniff.ts'
 
 const npyMagic = Buffer.from('\u0093NUMPY', 'latin1')
@@ -20,5 +21,5 @@ export async function storeDataset(source: AsyncIterable<Uint8Array>, options: S
   const isNpy = head.subarray(0, npyMagic.length).equals(npyMagic)
   if (kind !== 'zip' && !isNpy) throw new HastenError('dataset_invalid', 'The file is neither an .npz nor an .npy.')
   const name = isNpy ? 'data.npy' : 'data.npz'
-  return { name, ...(await artifacts.write(content, { maxBytes, signal })) }
+  return { name, ...(await artifacts.write(freeRead(content), { maxBytes, signal })) }
 }

@@ -2,6 +2,7 @@ import path from 'node:path'
 import { Readable } from 'node:stream'
 import { HastenError } from '../../errors.ts'
 import { defaultArchiveLimits, unpackArchive, type ArtifactStore, type FileRef } from '../../storage/index.ts'
+import { freeRead } from './free-read.ts'
 import { sniffUpload } from './sniff.ts'
 
 interface StoreOptions {
@@ -24,7 +25,7 @@ export async function storeModel(source: AsyncIterable<Uint8Array>, options: Sto
       hint: 'Send a .zip, or a .tar without compression.',
     })
   }
-  if (kind === 'file') return [await storeFile('model.onnx', content, options)]
+  if (kind === 'file') return [await storeFile('model.onnx', freeRead(content), options)]
   const files: FileRef[] = []
   const sink = async (name: string, file: Readable) => {
     if (isClutter(name)) file.resume()

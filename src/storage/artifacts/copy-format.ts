@@ -5,6 +5,26 @@ import { HastenError } from '../../errors.ts'
 const signature = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1')
 const fixedHeader = signature.length + 8
 
+const noFlagsNoExtension = Buffer.alloc(8)
+const end = Buffer.from([0xff, 0xff])
+
+/**
+ * A COPY in binary format of one row whose last field is `data`: what goes before those bytes and after them, so that
+ * they can be sent from where they lie.
+ */
+export function frameRow(leading: readonly Buffer[], data: Uint8Array): { before: Buffer; after: Buffer } {
+  const count = Buffer.alloc(2)
+  count.writeInt16BE(leading.length + 1)
+  const fields = leading.flatMap((field) => [lengthOf(field), field])
+  return { before: Buffer.concat([signature, noFlagsNoExtension, count, ...fields, lengthOf(data)]), after: end }
+}
+
+function lengthOf({ length }: Uint8Array): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeInt32BE(length)
+  return bytes
+}
+
 /** The only field of each row of a COPY in binary format; views of the given bytes. */
 export function parseCopy(bytes: Buffer): Buffer[] {
   if (bytes.length < fixedHeader || !bytes.subarray(0, signature.length).equals(signature)) throw malformed()

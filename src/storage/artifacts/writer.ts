@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto'
+import { finished } from 'node:stream/promises'
 import type { Pool } from 'pg'
+import { from as copyFrom } from 'pg-copy-streams'
 import { HastenError } from '../../errors.ts'
 import { isForeignKeyViolation, isUniqueViolation } from '../errors.ts'
 import { newId } from '../ids.ts'
 import { chunkBytes, cutChunks } from './chunks.ts'
+import { frameRow } from './copy-format.ts'
 import type { BlobInfo, WriteOptions } from './port.ts'
 
 // Two inserts at a time keep Postgres busy while the next chunk is filled and hashed.
@@ -65,11 +68,22 @@ async function writeChunks(pool: Pool, id: string, { source, maxBytes, signal }:
   }
 }
 
+/** By COPY, which sends the chunk from where it lies: as a parameter it would be copied twice, and left as garbage. */
 async function insertChunk(pool: Pool, { id, seq, data }: { id: string; seq: number; data: Buffer }): Promise<void> {
-  const text = 'INSERT INTO blob_chunks (blob_id, seq, data) VALUES ($1, $2, $3)'
+  const position = Buffer.alloc(4)
+  position.writeInt32BE(seq)
+  const { before, after } = frameRow([Buffer.from(id), position], data)
+  const client = await pool.connect()
   try {
-    await pool.query({ name: 'insert-chunk', text, values: [id, seq, data] })
+    const copy = client.query(copyFrom('COPY blob_chunks (blob_id, seq, data) FROM STDIN (FORMAT binary)'))
+    const copied = finished(copy)
+    for (const part of [before, data]) copy.write(part)
+    copy.end(after)
+    await copied
+    client.release()
   } catch (error) {
+    // The socket may still hold views of the chunk.
+    client.release(error as Error)
     throw isForeignKeyViolation(error) ? collected(error) : error
   }
 }

@@ -7,6 +7,7 @@ import { createJobDriver, past } from './job-driver.ts'
 
 const context = useStorage()
 const { jobs, claim, createClaimed, detail, eventsOf, statesOf, reach } = createJobDriver(context)
+const jobStates = Object.keys(reach) as (keyof typeof reach)[]
 
 describe('create', () => {
   test('writes the input and the first event', async () => {
@@ -43,6 +44,13 @@ describe('create', () => {
   test('names from a hostile file are stored, without what Postgres refuses', async () => {
     const { id } = await createJob(context.storage, { metadata: { 'a\0b': 'x\0y', lone: '\ud800' } })
     expect((await detail(id)).metadata).toEqual({ 'a\uFFFDb': 'x\uFFFDy', lone: '\uFFFD' })
+  })
+})
+
+describe('reading a job', () => {
+  test.each(jobStates)('with its parts gives the same row as without them: %s', async (state) => {
+    const { id } = await reach[state]()
+    expect(await detail(id)).toEqual(expect.objectContaining(await jobs().findRow('p1', id)))
   })
 })
 

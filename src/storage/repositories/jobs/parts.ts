@@ -1,9 +1,11 @@
 import type { Transaction } from '../../database.ts'
+import type { Job } from '../../generated/client.ts'
 import type { FileRef } from '../../rows.ts'
+import { toJobRow } from './rows.ts'
 import type { CandidateRow, JobAttemptRow, JobDetail, JobStageRow } from './types.ts'
 
 /** What hangs on a job's row. */
-export type JobParts = Pick<JobDetail, 'attempts' | 'stages' | 'candidates' | 'files' | 'queuePosition'>
+type JobParts = Pick<JobDetail, 'attempts' | 'stages' | 'candidates' | 'files' | 'queuePosition'>
 
 /** A row as Postgres writes it in JSON: times are texts. */
 type AsJson<Row> = { readonly [K in keyof Row]: Date extends Row[K] ? string | Exclude<Row[K], Date> : Row[K] }
@@ -17,16 +19,16 @@ interface PartsRow {
 }
 
 /**
- * All parts in one statement, for jobs are polled: asked table by table they cost a round trip each.
+ * A job and all its parts in one statement, for jobs are polled: asked table by table they cost a round trip each.
  * @param notes whether stages have their notes, which may be long
  */
-export async function readParts(
+export async function readDetail(
   tx: Transaction,
   project: string,
   { id, notes }: { id: string; notes: boolean },
-): Promise<JobParts | undefined> {
-  const [row] = await tx.$queryRaw<PartsRow[]>`
-    SELECT
+): Promise<JobDetail | undefined> {
+  const [row] = await tx.$queryRaw<(PartsRow & Record<string, unknown>)[]>`
+    SELECT job.*,
       (SELECT coalesce(jsonb_agg(jsonb_build_object('n', n, 'state', state, 'reason', reason, 'hostId', host_id,
           'pid', pid, 'startedAt', started_at, 'endedAt', ended_at) ORDER BY n), '[]')
         FROM job_attempts WHERE job_id = job.id) AS attempts,
@@ -46,7 +48,15 @@ export async function readParts(
           WHERE other.state = 'queued' AND other.queue = job.queue AND other.id < job.id)
       END AS "queuePosition"
     FROM jobs job WHERE project = ${project} AND id = ${id}`
-  return row && toParts(row)
+  if (row === undefined) return undefined
+  const { attempts, stages, candidates, files, queuePosition, ...columns } = row
+  const job = Object.fromEntries(Object.entries(columns).map(([name, value]) => [toCamelCase(name), value]))
+  return { ...toJobRow(job as Job), ...toParts({ attempts, stages, candidates, files, queuePosition }) }
+}
+
+/** The schema maps every column so: `model_id` is `modelId`. */
+function toCamelCase(column: string): string {
+  return column.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
 }
 
 function toParts({ attempts, stages, candidates, files, queuePosition }: PartsRow): JobParts {

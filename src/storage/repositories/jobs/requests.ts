@@ -7,7 +7,7 @@ import { pageQuery, toPage } from '../../paging.ts'
 import { holdDatasets } from '../datasets.ts'
 import { holdModel } from '../models.ts'
 import { appendEvent, changeState, lockJob } from './change.ts'
-import { readParts } from './parts.ts'
+import { readDetail } from './parts.ts'
 import { toJobRow } from './rows.ts'
 import { isTerminal, transitions } from './states.ts'
 import type { JobFilter, JobRequests, JobRow, NewJob, QueueStats } from './types.ts'
@@ -15,13 +15,7 @@ import type { JobFilter, JobRequests, JobRow, NewJob, QueueStats } from './types
 export function createJobRequests({ prisma, transaction }: Database): JobRequests {
   return {
     create: (job) => transaction((tx) => insertJob(tx, job)),
-    async find(project, id, { notes = true } = {}) {
-      const [job, parts] = await Promise.all([
-        prisma.job.findFirst({ where: { project, id } }),
-        readParts(prisma, project, { id, notes }),
-      ])
-      return job === null || parts === undefined ? undefined : { ...toJobRow(job), ...parts }
-    },
+    find: (project, id, { notes = true } = {}) => readDetail(prisma, project, { id, notes }),
     async findRow(project, id) {
       const job = await prisma.job.findFirst({ where: { project, id } })
       return job === null ? undefined : toJobRow(job)
