@@ -15,6 +15,32 @@ export function estimateRatio(ratios: readonly number[]): RatioEstimate {
   return { value: Math.exp(mean), ci95: [Math.exp(mean - half), Math.exp(mean + half)] }
 }
 
+/**
+ * The median, and the order statistics around it that hold the true one in at least 95 % of all samples. Where single
+ * rounds are disturbed by a factor, as disks do, it stays near what most rounds say.
+ */
+export function estimateMedian(values: readonly number[]): RatioEstimate {
+  const sorted = values.toSorted((a, b) => a - b)
+  const count = sorted.length
+  const at = (rank: number) => sorted[Math.max(0, Math.min(count - 1, rank))] as number
+  const value = (at(Math.floor((count - 1) / 2)) + at(Math.ceil((count - 1) / 2))) / 2
+  const outside = ranksOutside(count)
+  return { value, ci95: [at(outside), at(count - 1 - outside)] }
+}
+
+/** How many values at each end may be left out so that the rest holds the median with 95 %: tails of a fair coin. */
+function ranksOutside(count: number): number {
+  let outside = 0
+  let ways = 1
+  let tail = 2 ** -count
+  while (2 * (tail + (2 ** -count * ways * (count - outside)) / (outside + 1)) <= 0.05) {
+    ways = (ways * (count - outside)) / (outside + 1)
+    tail += 2 ** -count * ways
+    outside += 1
+  }
+  return outside
+}
+
 /** The q-quantile of a sample, by the nearest rank. */
 export function quantile(values: readonly number[], q: number): number {
   const sorted = values.toSorted((a, b) => a - b)

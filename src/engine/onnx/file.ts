@@ -1,4 +1,4 @@
-import { open, readFile, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises'
+import { open, rename, rm, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 
 import { HastenError } from '../../errors.ts'
@@ -6,7 +6,9 @@ import { allGraphs, type Model } from '../ir/model.ts'
 import type { NumericTensor } from '../ir/tensor.ts'
 import { decodeModel } from './decode.ts'
 import { encodeChunks, maxMessageBytes, weightBytes } from './encode.ts'
-import { folderReader } from './external-data.ts'
+import { folderReader, type ExternalReader, type ExternalReference } from './external-data.ts'
+import { readRanges, writeChunks } from './file-io.ts'
+import { rangeKey, readReferences } from './read-references.ts'
 
 export interface LoadOptions {
   /** Read external data when a tensor is first looked at, not now; the files must then stay in place. */
@@ -18,22 +20,43 @@ export interface LoadOptions {
  * @throws HastenError as `decodeModel`; `model_unsafe` for external data that is a symbolic link
  */
 export async function loadModel(file: string, options: LoadOptions = {}): Promise<Model> {
-  const model = decodeModel(await readModelFile(file), { externalData: folderReader(path.dirname(file)) })
-  // Looking at the bytes is what reads them.
-  if (options.lazy !== true) weightBytes(model)
+  const folder = path.dirname(file)
+  const bytes = await readModelFile(file)
+  if (options.lazy === true) return decodeModel(bytes, { externalData: folderReader(folder) })
+  const references: ExternalReference[] = []
+  const fetched = new Map<string, Uint8Array>()
+  const model = decodeModel(bytes, {
+    externalData: fetchedReader(fetched, folderReader(folder)),
+    inspectExternal: (reference) => references.push(reference),
+  })
+  await readReferences(folder, references, fetched)
+  // Looking at the bytes is what takes them.
+  weightBytes(model)
+  fetched.clear()
   return model
+}
+
+function fetchedReader(fetched: ReadonlyMap<string, Uint8Array>, read: ExternalReader): ExternalReader {
+  return (reference) => fetched.get(rangeKey(reference)) ?? read(reference)
 }
 
 /** @throws HastenError `model_invalid` over 2 GiB, which no protobuf message reaches */
 async function readModelFile(file: string): Promise<Uint8Array> {
-  const { size } = await stat(file)
-  if (size > maxMessageBytes) {
-    throw new HastenError(
-      'model_invalid',
-      `the file has ${size} bytes; an ONNX file over 2 GiB keeps its weights outside`,
-    )
+  const handle = await open(file)
+  try {
+    const { size } = await handle.stat()
+    if (size > maxMessageBytes) {
+      throw new HastenError(
+        'model_invalid',
+        `the file has ${size} bytes; an ONNX file over 2 GiB keeps its weights outside`,
+      )
+    }
+    const bytes = new Uint8Array(size)
+    if (await readRanges(handle, [{ position: 0, into: bytes }])) return bytes
+    throw new HastenError('model_invalid', 'the file became shorter while it was read')
+  } finally {
+    await handle.close()
   }
-  return readFile(file)
 }
 
 export interface SaveOptions {
@@ -55,7 +78,7 @@ export async function saveModel(model: Model, file: string, options: SaveOptions
   if (layout.size > 0) {
     await writeWhole(path.join(path.dirname(file), dataName), (handle) => writeTensors(handle, layout))
   }
-  await writeWhole(file, (handle) => writeFile(handle, chunks))
+  await writeWhole(file, (handle) => writeChunks(handle, chunks))
   return layout.size > 0 ? [path.basename(file), dataName] : [path.basename(file)]
 }
 
@@ -99,17 +122,7 @@ function layOut(model: Model, threshold: number, location: string): Layout {
 }
 
 async function writeTensors(handle: FileHandle, layout: Layout): Promise<void> {
-  for (const [tensor, offset] of layout.offsets) {
-    for (let at = 0; at < tensor.bytes.byteLength;) {
-      const { bytesWritten } = await handle.write(
-        tensor.bytes,
-        at,
-        Math.min(2 ** 30, tensor.bytes.byteLength - at),
-        offset + at,
-      )
-      at += bytesWritten
-    }
-  }
+  for (const [tensor, offset] of layout.offsets) await writeChunks(handle, [tensor.bytes], offset)
 }
 
 async function writeWhole(file: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {

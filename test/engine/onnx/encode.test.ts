@@ -64,6 +64,38 @@ describe('encodeModel', () => {
     expect(again.metadataProps.get('made by')).toBe('machine')
   })
 
+  it('hands out large constants of nodes themselves, also in subgraphs, and keeps the order of nodes', () => {
+    const large = tensorOf('float32', [2 ** 15], new Float32Array(2 ** 15).fill(2))
+    const inner = tensorOf('float32', [2 ** 15], new Float32Array(2 ** 15).fill(3))
+    const model = handMade()
+    const constant = (graph: Graph, name: string, tensor: typeof large) =>
+      graph.addNode({
+        opType: 'Constant',
+        name,
+        inputs: [],
+        outputs: [name],
+        attributes: { value: attribute.tensor(tensor) },
+      })
+    const first = constant(model.graph, 'first', large)
+    const body = new Graph('big body')
+    const deep = constant(body, 'deep', inner)
+    body.addOutput(deep.outputs[0]!)
+    const reader = model.graph.addNode({
+      opType: 'Reader',
+      name: 'reader',
+      inputs: [first.outputs[0]],
+      attributes: { before: attribute.int(1), body: attribute.graph(body), after: attribute.string('b') },
+    })
+    model.graph.addOutput(reader.outputs[0]!)
+    const chunks = encodeChunks(model, undefined)
+    expect(chunks).toContain(large.bytes)
+    expect(chunks).toContain(inner.bytes)
+    expect(Math.max(...chunks.filter(({ length }) => length !== 2 ** 17).map(({ length }) => length))).toBeLessThan(
+      2000,
+    )
+    expect(printModel(decodeModel(Buffer.concat(chunks)))).toBe(printModel(model))
+  })
+
   it('hands out the weights themselves when it writes in chunks', () => {
     const model = createModel()
     const tensor = tensorOf('float32', [64], new Float32Array(64))

@@ -106,6 +106,21 @@ describe('loadModel', () => {
     await expect(loadModel(file)).rejects.toThrow(expect.objectContaining({ code: 'model_invalid' }))
   })
 
+  it('reads bytes that several tensors name once', async () => {
+    await writeFile(path.join(folder, 'shared'), large.bytes)
+    const proto = modelProto(spec)
+    for (const tensor of proto.graph!.initializer.slice(1)) {
+      tensor.rawData = new Uint8Array(0)
+      tensor.dataLocation = TensorProto_DataLocation.EXTERNAL
+      tensor.externalData = [create(StringStringEntryProtoSchema, { key: 'location', value: 'shared' })]
+    }
+    const file = path.join(folder, 'sharing.onnx')
+    await writeFile(file, encodeProto(proto))
+    const [, one, other] = [...(await loadModel(file)).graph.initializers].map(({ initializer }) => initializer)
+    expect(one).toMatchObject({ bytes: large.bytes })
+    expect((one as typeof large).bytes).toBe((other as typeof large).bytes)
+  })
+
   it('follows hard links but not symbolic ones, to files or through folders', async () => {
     await writeFile(path.join(folder, 'bytes'), large.bytes)
     await link(path.join(folder, 'bytes'), path.join(folder, 'hard'))
