@@ -13,19 +13,28 @@ export interface Window {
   readonly ends: readonly number[]
 }
 
-/** Reads the window of a node whose data has spatial dims `spatial`; `kernel` is what the weight says. */
-export function windowOf(back: Backward, spatial: readonly Dim[], kernel?: readonly Dim[]): Window {
+/** Reads the window of a node as its attributes give it, without `auto_pad` SAME; `kernel` is what the weight says. */
+export function fixedWindow(back: Backward, kernel: readonly Dim[] | undefined): Window {
   const { node } = back
-  const given = getInts(node, 'kernel_shape') ?? kernel
-  const sizes = given?.filter((size) => typeof size === 'number') ?? []
-  if (sizes.length !== spatial.length) return back.refuse('has a kernel of unknown size')
+  const sizes = getInts(node, 'kernel_shape') ?? kernel?.filter((size) => typeof size === 'number') ?? []
+  if (sizes.length !== (kernel?.length ?? sizes.length)) return back.refuse('has a kernel of unknown size')
   const ones = sizes.map(() => 1)
-  const [strides, dilations] = [getInts(node, 'strides', ones), getInts(node, 'dilations', ones)]
-  const pads = getInts(node, 'pads', [...ones, ...ones].fill(0))
-  const bare = { kernel: sizes, strides, dilations }
-  const mode = getString(node, 'auto_pad', 'NOTSET')
-  if (mode === 'VALID') return { ...bare, begins: ones.map(() => 0), ends: ones.map(() => 0) }
-  if (!mode.startsWith('SAME')) return { ...bare, begins: pads.slice(0, ones.length), ends: pads.slice(ones.length) }
+  const isExplicit = getString(node, 'auto_pad', 'NOTSET') === 'NOTSET'
+  const pads = isExplicit ? getInts(node, 'pads', []) : []
+  return {
+    kernel: sizes,
+    strides: getInts(node, 'strides', ones),
+    dilations: getInts(node, 'dilations', ones),
+    begins: ones.map((_, axis) => pads[axis] ?? 0),
+    ends: ones.map((_, axis) => pads[axis + ones.length] ?? 0),
+  }
+}
+
+/** As `fixedWindow`, for data of spatial dims `spatial`, with `auto_pad` resolved. */
+export function windowOf(back: Backward, spatial: readonly Dim[], kernel?: readonly Dim[]): Window {
+  const bare = fixedWindow(back, kernel)
+  const mode = getString(back.node, 'auto_pad', 'NOTSET')
+  if (!mode.startsWith('SAME')) return bare
   const totals = spatial.map((dim, axis) => samePad(back, dim, bare, axis))
   const small = totals.map((total) => Math.floor(total / 2))
   const large = totals.map((total) => Math.ceil(total / 2))

@@ -2,11 +2,15 @@ import type { RuleTable } from '../rule.ts'
 import { activations } from './activations.ts'
 import { arithmetic } from './arithmetic.ts'
 import { convolutions } from './convolution.ts'
+import { indexing } from './indexing.ts'
 import { movement } from './movement.ts'
+import { normalization } from './normalization.ts'
 import { pointwise } from './pointwise.ts'
 import { pooling } from './pooling.ts'
 import { products } from './products.ts'
+import { quantization } from './quantization.ts'
 import { reductions } from './reductions.ts'
+import { resizing } from './resize.ts'
 import { softmaxes } from './softmax.ts'
 
 /** The gradient of every differentiable operator of ai.onnx, by op type. */
@@ -14,10 +18,14 @@ export const gradientRules = {
   ...activations,
   ...arithmetic,
   ...convolutions,
+  ...indexing,
   ...movement,
+  ...normalization,
   ...pointwise,
   ...pooling,
   ...products,
+  ...quantization,
   ...reductions,
+  ...resizing,
   ...softmaxes,
 } satisfies RuleTable

@@ -17,12 +17,32 @@ const softmax: readonly GradientCase[] = [
   { name: 'the channels', inputs: [[2, 3, 2]], attributes: { axis: 1 } },
 ]
 
+const positive = (random: number) => 1.5 + random
+const apart = (cases: readonly GradientCase[], value: (random: number) => number) =>
+  cases.map((one) => Object.assign({}, one, { value }))
+const byBoth = [
+  ...byAttribute,
+  ...byInput.map((one) => Object.assign({}, one, { name: `${one.name}, opset 18`, opset: 18 })),
+]
+
 export const reductionCases = {
-  ReduceSum: [...byInput, { name: 'none', inputs: [[2, 3]], attributes: { noop_with_empty_axes: 1 } }],
-  ReduceMean: [
-    ...byAttribute,
-    ...byInput.map((one) => Object.assign({}, one, { name: `${one.name}, opset 18`, opset: 18 })),
+  CumSum: [
+    { name: 'forward', inputs: [[2, 4], int64s([], [1])] },
+    { name: 'backward, exclusive', inputs: [[3, 2], int64s([], [0])], attributes: { reverse: 1, exclusive: 1 } },
   ],
+  ReduceL1: byAttribute,
+  ReduceL2: byAttribute,
+  ReduceLogSum: apart(byAttribute, positive),
+  ReduceLogSumExp: byAttribute,
+  ReduceMax: byAttribute,
+  ReduceMean: byBoth,
+  ReduceMin: byAttribute,
+  ReduceProd: byAttribute,
+  ReduceSum: [...byInput, { name: 'none', inputs: [[2, 3]], attributes: { noop_with_empty_axes: 1 } }],
+  ReduceSumSquare: byBoth,
+} satisfies Record<string, readonly GradientCase[]>
+
+export const productCases = {
   Softmax: softmax,
   LogSoftmax: softmax,
   MatMul: [

@@ -107,6 +107,53 @@ export const windowCases = {
       attributes: { auto_pad: 'VALID', strides: [2, 1] },
     },
   ],
+  ConvTranspose: [
+    { name: 'plain', inputs: [[2, 2, 3, 2], [2, 3, 3, 2], [3]] },
+    { name: 'one axis', inputs: [[2, 2, 4], [2, 3, 3], [3]], attributes: { strides: [2], pads: [1, 0] } },
+    {
+      name: 'strides and output padding',
+      inputs: [
+        [1, 2, 3, 2],
+        [2, 2, 3, 3],
+      ],
+      attributes: { strides: [2, 3], output_padding: [1, 2], pads: [1, 1, 1, 1] },
+    },
+    {
+      name: 'dilations',
+      inputs: [
+        [1, 2, 3, 3],
+        [2, 2, 2, 3],
+      ],
+      attributes: { dilations: [2, 1], pads: [1, 0, 0, 1] },
+    },
+    { name: 'groups', inputs: [[2, 4, 3, 3], [4, 3, 2, 2], [6]], attributes: { group: 2, strides: [2, 1] } },
+    {
+      name: 'depthwise',
+      inputs: [
+        [2, 3, 3, 3],
+        [3, 1, 2, 2],
+      ],
+      attributes: { group: 3, strides: [2, 2] },
+    },
+    {
+      name: 'SAME',
+      inputs: [
+        [1, 2, 3, 3],
+        [2, 1, 3, 2],
+      ],
+      attributes: { auto_pad: 'SAME_UPPER', strides: [2, 2] },
+      needsDims: true,
+    },
+    {
+      name: 'an output shape',
+      inputs: [
+        [1, 1, 3, 3],
+        [1, 2, 3, 3],
+      ],
+      attributes: { output_shape: [6, 5], strides: [2, 2] },
+      needsDims: true,
+    },
+  ],
   MaxPool: [
     ...pools,
     { name: 'dilated', inputs: [[1, 2, 6, 6]], attributes: { kernel_shape: [2, 2], dilations: [2, 3] } },
