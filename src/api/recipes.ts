@@ -18,15 +18,17 @@ export function findBuiltin(name: string): Recipe | undefined {
 
 /**
  * The recipe a job names, or gives itself. Built-in names come first and cannot be taken by a stored recipe.
- * @throws HastenError `recipe_invalid` with pointers below `/recipe`, `not_found`
+ * @param text the request it came in, for the lines of its faults
+ * @throws HastenError `recipe_invalid` with pointers below `/recipe`, and their lines; `not_found`
  */
 export async function resolveRecipe(
   recipes: Recipes,
   project: string,
   given: string | object,
+  text?: string,
 ): Promise<ResolvedRecipe> {
   if (typeof given !== 'string') {
-    const body = parseInline(given)
+    const body = parseRecipe(given, { text: text ?? '', pointer: '/recipe' })
     return { id: null, name: body.name ?? 'inline', version: null, body }
   }
   const builtin = findBuiltin(given)
@@ -37,16 +39,6 @@ export async function resolveRecipe(
     hint: `GET /v1/recipes lists them; built in are ${Object.keys(builtinRecipes).join(', ')}.`,
     errors: [{ pointer: '/recipe', detail: 'names no recipe' }],
   })
-}
-
-function parseInline(given: object): Recipe {
-  try {
-    return parseRecipe(given)
-  } catch (error) {
-    if (!(error instanceof HastenError)) throw error
-    const errors = error.errors.map((item) => ({ ...item, pointer: `/recipe${item.pointer}` }))
-    throw new HastenError(error.code, error.message, { errors, cause: error })
-  }
 }
 
 /** A recipe with its keys in the order in which people write them: the database keeps none. */

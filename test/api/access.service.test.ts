@@ -84,6 +84,7 @@ function requestsFor(o: Owned): Record<string, Request> {
     getReportJSON: { url: `/v1/jobs/${o.job}/report.json` },
     getReportMD: { url: `/v1/jobs/${o.job}/report.md` },
     getReportHTML: { url: `/v1/jobs/${o.job}/report.html` },
+    getJobArtifact: { url: `/v1/jobs/${o.job}/artifacts/trials` },
     cancelJob: { method: 'POST', url: `/v1/jobs/${o.job}/cancel` },
     retryJob: { method: 'POST', url: `/v1/jobs/${o.job}/retry` },
     compare: { url: `/v1/compare?jobs=${o.job}` },

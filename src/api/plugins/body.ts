@@ -4,9 +4,17 @@ import { HastenError } from '../../errors.ts'
 /** How deep JSON of a request may nest; deeper is an attack or a mistake. */
 const maxDepth = 32
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The JSON body as it came, so that an error can name a line of it; empty where it was not JSON. */
+    bodyText: string
+  }
+}
+
 /** Reads JSON and nothing else, and refuses JSON that nests too deep before anything walks it recursively. */
 export const bodyPlugin = fastifyPlugin(
   async (app) => {
+    app.decorateRequest('bodyText', '')
     const parseJson = app.getDefaultJsonParser('error', 'error')
     app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
       const text = String(body)
@@ -14,6 +22,7 @@ export const bodyPlugin = fastifyPlugin(
         done(new HastenError('invalid_request', `The body nests deeper than ${maxDepth} levels.`), undefined)
         return
       }
+      request.bodyText = text
       void parseJson(request, text, done)
     })
     app.removeContentTypeParser('text/plain')

@@ -1,5 +1,7 @@
 import { drawLatency, drawSpeedup } from './charts.ts'
 import { flattenFacts, formatChange, formatDuration, formatValue } from './format.ts'
+import { renderExplanation, renderSensitivity, renderTrials } from './html-findings.ts'
+import { numericHead, table, th } from './html-table.ts'
 import { Html, html, nothing } from './html-text.ts'
 import { reportStyle } from './style.ts'
 import type { ReportStage, ReportView } from './view.ts'
@@ -31,9 +33,11 @@ export function renderHtml(view: ReportView): string {
           ${renderError(view)} ${section('Evidence', renderEvidence(view))} ${renderBasis(view)}
           ${section('Speed-up', drawSpeedup(view.evidence.find(({ metric }) => metric === 'p50')?.change ?? null, view.noise))}
           ${section('Latency', drawLatency(view.latency))} ${section('Gates', renderGates(view))}
-          ${section('Warnings', renderWarnings(view))} ${section('Placement', renderFacts(view.placement))}
-          ${section('Environment', renderFacts(view.environment))} ${section('Method', renderFacts(view.method))}
-          ${section('Stages', renderStages(view))} ${section('Notes by node', renderNotes(view))}
+          ${section('Warnings', renderWarnings(view))} ${section('Trials', renderTrials(view))}
+          ${section('Sensitivity', renderSensitivity(view))} ${section('Explanation', renderExplanation(view))}
+          ${section('Placement', renderFacts(view.placement))} ${section('Environment', renderFacts(view.environment))}
+          ${section('Method', renderFacts(view.method))} ${section('Stages', renderStages(view))}
+          ${section('Notes by node', renderNotes(view))}
           ${section('Recipe', html`<pre><code>${view.recipe.text}</code></pre>`)}
         </main>
       </body>
@@ -49,25 +53,6 @@ function section(title: string, content: Html): Html {
         ${content}
       </section>`
 }
-
-function table(head: readonly Html[], rows: readonly Html[]): Html {
-  if (rows.length === 0) return nothing
-  return html`<div class="scroll">
-    <table>
-      <thead>
-        <tr>
-          ${head}
-        </tr>
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>
-  </div>`
-}
-
-const th = (text: string) => html`<th scope="col">${text}</th>`
-const numericHead = (text: string) => html`<th scope="col" class="num">${text}</th>`
 
 function renderEvidence({ evidence }: ReportView): Html {
   return table(

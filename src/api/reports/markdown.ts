@@ -1,4 +1,6 @@
 import { flattenFacts, formatChange, formatDuration, formatValue } from './format.ts'
+import { explanationList, sensitivityTable, trialTable } from './markdown-findings.ts'
+import { table, text } from './markdown-text.ts'
 import type { ReportView } from './view.ts'
 
 /** Notes of one stage in a summary; the JSON report has them all. */
@@ -17,6 +19,9 @@ export function renderMarkdown(view: ReportView): string {
       'Warnings',
       view.warnings.map(({ code, detail, hint }) => `- ${text(code)}: ${text(`${detail} ${hint}`)}`),
     ),
+    section('Trials', trialTable(view)),
+    section('Sensitivity', sensitivityTable(view)),
+    section('Explanation', explanationList(view)),
     section('Placement', factTable(view.placement)),
     section('Environment', factTable(view.environment)),
     section('Method', factTable(view.method)),
@@ -34,11 +39,6 @@ function errorSection({ error }: ReportView): string[] {
 
 function section(title: string, lines: readonly string[]): string {
   return lines.length === 0 ? '' : `## ${title}\n\n${lines.join('\n')}`
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  if (rows.length === 0) return []
-  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`)
 }
 
 function evidenceTable({ evidence }: ReportView): string[] {
@@ -94,15 +94,4 @@ function noteList({ stages }: ReportView): string[] {
     })
     return notes.length > maxNotes ? [...shown, `- ${text(name)}: ${notes.length - maxNotes} more`] : shown
   })
-}
-
-/** Foreign text as one line that is neither Markdown nor HTML. */
-function text(value: string): string {
-  return value
-    .replaceAll(/\s+/g, ' ')
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll(/[\\`*_{}[\]()#+!|~]/g, '\\$&')
-    .trim()
 }

@@ -2,6 +2,7 @@ import { stringify } from 'yaml'
 import type { HostRow, JobDetail, JobStageRow, JsonObject, ModelRow } from '../../storage/index.ts'
 import { orderRecipe } from '../recipes.ts'
 import { formatTime, formatTimeOrNull } from '../schemas/common.ts'
+import type { JobFindings } from './artifacts.ts'
 import { findMeasured, listEvidence, readNumber, readSpeedup, type EvidenceRow } from './evidence.ts'
 
 type Tone = 'good' | 'neutral' | 'bad'
@@ -57,6 +58,12 @@ export interface ReportView {
   readonly environment: JsonObject | null
   readonly stages: readonly ReportStage[]
   readonly candidates: readonly { readonly name: string; readonly role: string; readonly p50_ms: number | null }[]
+  /** Every model that was tried, with speed and loss; null where the job kept none. */
+  readonly trials: NonNullable<JobFindings['trials']>['trials'] | null
+  /** Layers ranked by what quantizing each costs; null where nothing was searched. */
+  readonly sensitivity: JobFindings['sensitivity'] | null
+  /** What became of each node, and what the runtime makes of the result. */
+  readonly explanation: JobFindings['explanation'] | null
   readonly metadata: JsonObject
   readonly created_at: string
   readonly started_at: string | null
@@ -67,9 +74,10 @@ export interface ReportView {
 export interface ReportContext {
   readonly model?: Pick<ModelRow, 'name'> | undefined
   readonly host?: Pick<HostRow, 'inventory'> | undefined
+  readonly findings?: JobFindings | undefined
 }
 
-export function buildReport(job: JobDetail, { model, host }: ReportContext = {}): ReportView {
+export function buildReport(job: JobDetail, { model, host, findings = {} }: ReportContext = {}): ReportView {
   const recipe = job.recipe as { name?: string; version?: number | null; body?: JsonObject }
   return {
     object: 'report',
@@ -99,6 +107,9 @@ export function buildReport(job: JobDetail, { model, host }: ReportContext = {})
       role,
       p50_ms: readNumber(measurement, ['latency', 'p50_ms']),
     })),
+    trials: findings.trials?.trials ?? null,
+    sensitivity: findings.sensitivity ?? null,
+    explanation: findings.explanation ?? null,
     metadata: job.metadata,
     created_at: formatTime(job.createdAt),
     started_at: formatTimeOrNull(job.startedAt),

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { deviceClasses } from '../../jobs/contracts.ts'
+import { jobArtifacts, type JobArtifactKind } from '../../jobs/optimize/contract.ts'
 import { closed, embeddedErrorSchema, idOf, metadataSchema, nullable, openObject, timestamp } from './common.ts'
 
 export const jobStates = ['queued', 'running', 'canceling', 'succeeded', 'failed', 'canceled', 'expired'] as const
@@ -97,6 +98,22 @@ const candidateSchema = Type.Object(
   closed,
 )
 
+export const artifactKindSchema = Type.Enum(Object.keys(jobArtifacts) as JobArtifactKind[], {
+  description:
+    'trials: every model that was tried, with its speed and loss. sensitivity: layers ranked by what int8 costs. ' +
+    'explanation: what became of each node, and what the runtime makes of the result.',
+})
+
+const artifactSchema = Type.Object(
+  {
+    kind: artifactKindSchema,
+    size_bytes: Type.Integer({ minimum: 0 }),
+    sha256: Type.String(),
+    href: Type.String(),
+  },
+  closed,
+)
+
 export const jobSchema = Type.Object(
   {
     id: idOf('job'),
@@ -123,6 +140,7 @@ export const jobSchema = Type.Object(
       ),
     ),
     candidates: Type.Array(candidateSchema),
+    artifacts: Type.Array(artifactSchema, { description: 'What the job keeps besides its result, once it succeeded.' }),
     error: nullable(embeddedErrorSchema),
     warnings: Type.Array(openObject('A code and a hint.')),
     metadata: metadataSchema,

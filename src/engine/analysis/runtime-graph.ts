@@ -1,10 +1,21 @@
 import { randomUUID } from 'node:crypto'
 import { readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
+import type { Node, Value } from '../ir/graph.ts'
 import { allNodes, type Model } from '../ir/model.ts'
 import { decodeModel } from '../onnx/decode.ts'
 import type { SessionOptions } from '../runtime/options.ts'
 import type { Runtime } from '../runtime/port.ts'
+
+/** A conversion that the runtime runs, and what it stands between. */
+interface LeftConversion {
+  readonly op: string
+  readonly node: string
+  /** The node that makes what is converted, or the input. */
+  readonly from: string
+  /** The nodes that read the result. */
+  readonly to: readonly string[]
+}
 
 /** The graph that the runtime makes of a model on this host, counted. */
 export interface RuntimeGraph {
@@ -17,7 +28,13 @@ export interface RuntimeGraph {
   readonly conversions: number
   /** Fused operators, by name. */
   readonly fused: Readonly<Record<string, number>>
+  /** What is counted as conversions, one by one; at most `maxListed`. */
+  readonly left_conversions: readonly LeftConversion[]
+  /** What is counted as float layers, one by one; at most `maxListed`. */
+  readonly left_layers: readonly { readonly op: string; readonly node: string }[]
 }
+
+const maxListed = 2000
 
 interface RuntimeGraphOptions {
   readonly runtime: Runtime
@@ -68,5 +85,27 @@ function countGraph(model: Model): RuntimeGraph {
     float_layers: count(floatLayer),
     conversions: count(conversion),
     fused,
+    left_conversions: listNodes(nodes, conversion).map(describeConversion),
+    left_layers: listNodes(nodes, floatLayer).map((node) => ({ op: node.opType, node: nameOf(node) })),
   }
+}
+
+function listNodes(nodes: readonly Node[], pattern: RegExp): Node[] {
+  return nodes.filter(({ opType }) => pattern.test(opType)).slice(0, maxListed)
+}
+
+function describeConversion(node: Node): LeftConversion {
+  const [input] = node.inputs
+  const readers = node.outputs.flatMap((output) => [...output.uses].map((use) => nameOf(use.node)))
+  return { op: node.opType, node: nameOf(node), from: sourceOf(input), to: [...new Set(readers)] }
+}
+
+function sourceOf(value: Value | undefined): string {
+  if (value === undefined) return ''
+  return value.producer === undefined ? value.name : nameOf(value.producer)
+}
+
+/** A node without a name is known by its result. */
+function nameOf(node: Node): string {
+  return node.name || (node.outputs[0]?.name ?? '')
 }

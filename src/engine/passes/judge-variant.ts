@@ -35,13 +35,13 @@ export async function openJudge(
     async lossOf(candidate) {
       await saveModel(candidate, variant)
       const models = { baseline: { path: original }, optimized: { path: variant } }
-      return readLoss(await measureQuality({ ...models, dataset, limit: options.evalSamples, runtime, signal }))
+      return lossOf(await measureQuality({ ...models, dataset, limit: options.evalSamples, runtime, signal }))
     },
   }
 }
 
-/** Top-1 lost where there are labels, else the distance of the output that differs most. */
-function readLoss({ metrics }: QualityReport): number {
+/** Top-1 lost where there are labels, else 1 − cosine of the output that differs most; infinite where neither is known. */
+export function lossOf({ metrics }: QualityReport): number {
   const top1 = metrics.find(({ metric }) => metric === 'top1')
   if (top1?.delta != null) return -top1.delta
   const cosine = metrics.find(({ metric }) => metric === 'cosine')

@@ -5,6 +5,7 @@ import type { Dataset } from '../data/index.ts'
 import type { KernelOracle } from '../oracle/index.ts'
 import type { Runtime, TensorInfo } from '../runtime/port.ts'
 import type { SessionOptions } from '../runtime/options.ts'
+import type { NoteCause, PassFindings } from './findings.ts'
 import type { passSchemas, PassName } from './options/index.ts'
 
 /** The host and the use a model is optimized for. */
@@ -23,6 +24,8 @@ export interface Note {
   readonly op?: string
   readonly action: 'done' | 'skipped' | 'rolled_back' | 'info'
   readonly reason: string
+  /** Why a node was left alone, where the pass that did so says it in a word. */
+  readonly cause?: NoteCause
 }
 
 export interface Warning {
@@ -71,6 +74,15 @@ export interface PassResult {
   readonly warnings?: readonly Warning[]
   /** Session options a pass chose. */
   readonly session?: SessionOptions
+  readonly findings?: PassFindings
+  /** Other models that fit the budget of a search and were about as fast: a longer measurement may prefer one. */
+  readonly variants?: readonly Variant[]
+}
+
+/** A model that a search made and did not settle on. */
+export interface Variant {
+  readonly name: string
+  readonly model: Model
 }
 
 /** The rest of a pass, when it has a stage of its own: what calibration found is then in the closure. */

@@ -10,15 +10,24 @@ const maxRecipeBytes = 64 * 1024
 /** A value and, when it came from text, how to find the line of a pointer in it. */
 interface Source {
   readonly value: unknown
+  /** Pointer of the value in the text. */
+  readonly base: string
   locate(pointer: string): { line?: number; column?: number }
+}
+
+/** The document that an object was read from, and where in it: faults are then named by their place there. */
+export interface RecipeOrigin {
+  readonly text: string
+  readonly pointer: string
 }
 
 /**
  * Reads a recipe from JSON or YAML text, or from an object, and fills in the defaults of the options.
+ * @param origin of an object, for the lines of its faults
  * @throws HastenError `recipe_invalid`; `errors` has a JSON Pointer for each fault, and for text its line and column
  */
-export function parseRecipe(input: string | object): Recipe {
-  const source = typeof input === 'string' ? readText(input) : { value: input, locate: () => ({}) }
+export function parseRecipe(input: string | object, origin?: RecipeOrigin): Recipe {
+  const source = typeof input === 'string' ? readText(input) : partOf(input, origin)
   refuse(source, checkSchema(recipeOutlineSchema, source.value, ''))
   const outline = source.value as RecipeOutline
   refuse(
@@ -80,10 +89,32 @@ function describeFault(fault: Fault, base: string): ErrorItem[] {
 function refuse(source: Source, faults: readonly ErrorItem[]): void {
   const [first] = faults
   if (first === undefined) return
-  const errors = faults.map((item) => ({ ...item, ...source.locate(item.pointer) }))
-  const line = errors[0]?.line
-  const place = line === undefined ? first.pointer || 'the recipe' : `line ${line}, ${first.pointer || 'the recipe'}`
+  const errors = faults.map(({ pointer, ...item }) => {
+    const whole = source.base + pointer
+    return { pointer: whole, ...item, ...source.locate(whole) }
+  })
+  const { line, pointer = '' } = errors[0] ?? {}
+  const place = line === undefined ? pointer || 'the recipe' : `line ${line}, ${pointer || 'the recipe'}`
   throw new HastenError('recipe_invalid', `${place}: ${first.detail}`, { errors })
+}
+
+/** The document is read again, for its lines, only when there is a fault to name. */
+function partOf(value: object, origin: RecipeOrigin | undefined): Source {
+  if (origin === undefined) return { value, base: '', locate: () => ({}) }
+  const { text, pointer: base } = origin
+  if (Buffer.byteLength(text) > maxRecipeBytes) return { value, base, locate: () => ({}) }
+  const lines = new LineCounter()
+  let document: Document | undefined
+  return {
+    value,
+    base,
+    locate: (pointer) => locateIn((document ??= readDocument(text, lines)), lines, pointer),
+  }
+}
+
+/** JSON is YAML, so one reader gives lines for both. No merge keys and no custom tags: a recipe is plain data. */
+function readDocument(text: string, lineCounter: LineCounter): Document {
+  return parseDocument(text, { lineCounter, schema: 'core', prettyErrors: false })
 }
 
 function readText(text: string): Source {
@@ -91,8 +122,7 @@ function readText(text: string): Source {
     throw new HastenError('recipe_invalid', `a recipe has at most ${maxRecipeBytes} bytes`)
   }
   const lines = new LineCounter()
-  // JSON is YAML, so one reader gives lines for both. No merge keys and no custom tags: a recipe is plain data.
-  const document = parseDocument(text, { lineCounter: lines, schema: 'core', prettyErrors: false })
+  const document = readDocument(text, lines)
   const [syntax] = [...document.errors, ...document.warnings]
   if (syntax !== undefined) {
     const { line, col: column } = lines.linePos(syntax.pos[0])
@@ -101,7 +131,7 @@ function readText(text: string): Source {
       errors: [{ pointer: '', detail: syntax.message, line, column }],
     })
   }
-  return { value: toPlain(document), locate: (pointer) => locateIn(document, lines, pointer) }
+  return { value: toPlain(document), base: '', locate: (pointer) => locateIn(document, lines, pointer) }
 }
 
 function toPlain(document: Document): unknown {

@@ -6,6 +6,8 @@ import type { Model } from '../ir/model.ts'
 import type { KernelOracle } from '../oracle/index.ts'
 import { loadModel, saveModel } from '../onnx/index.ts'
 import { beginPass } from '../passes/run-pass.ts'
+import { explainNodes } from '../passes/explain-nodes.ts'
+import type { ExplanationReport, PassFindings } from '../passes/findings.ts'
 import { passes } from '../passes/index.ts'
 import type {
   MeasureSessions,
@@ -17,6 +19,7 @@ import type {
   PassResult,
   PassStage,
   Target,
+  Variant,
   Warning,
 } from '../passes/pass.ts'
 import type { SessionOptions } from '../runtime/options.ts'
@@ -62,11 +65,19 @@ export interface RecipeOptions {
   readonly oracle?: KernelOracle | undefined
 }
 
-export interface RecipeResult {
-  /** The resulting model in `workDir`. */
+/** A model as it lies in the work folder. */
+export interface SavedModel {
   readonly path: string
   /** Names of its files: the model, and its external data when one file can't hold it. */
   readonly files: readonly string[]
+}
+
+export interface RecipeResult extends SavedModel {
+  /** What became of each node that a quantizing step considered. */
+  readonly explained: ExplanationReport['nodes']
+  readonly findings: PassFindings
+  /** Models that a search found about as fast and as good; the steps after it did not touch them. */
+  readonly variants: readonly (SavedModel & { readonly name: string })[]
   /** Whether the graph differs from the one given. */
   readonly modified: boolean
   readonly notes: readonly RecipeNote[]
@@ -96,6 +107,8 @@ export async function runRecipe(options: RecipeOptions): Promise<RecipeResult> {
     warnings: [],
     session: {},
     observations: openObservationStore(options),
+    findings: {},
+    variants: [],
   }
   await runStages(unitAt(options, state, 0), options.onStage ?? runBare)
   return finish(options, state)
@@ -110,6 +123,8 @@ interface RecipeState {
   readonly notes: RecipeNote[]
   readonly warnings: Warning[]
   session: SessionOptions
+  findings: PassFindings
+  variants: readonly Variant[]
 }
 
 /** Work that belongs to one stage, and what comes after it. */
@@ -206,18 +221,35 @@ function accept(state: RecipeState, advised: AdvisedStep, result: PassResult): R
   state.model = result.model
   state.modified ||= result.modified
   state.session = { ...state.session, ...result.session }
+  state.findings = { ...state.findings, ...result.findings }
+  state.variants = [...state.variants, ...(result.variants ?? [])]
   state.notes.push(...notes)
   const known = new Set(state.warnings.map(({ code }) => code))
   state.warnings.push(...(result.warnings ?? []).filter(({ code }) => !known.has(code)))
   return notes
 }
 
-async function finish({ workDir, runtime, signal }: RecipeOptions, state: RecipeState): Promise<RecipeResult> {
-  const { model, modified, notes, warnings, session } = state
+async function finish(options: RecipeOptions, state: RecipeState): Promise<RecipeResult> {
+  const { workDir } = options
+  const { model, modified, notes, warnings, session, findings } = state
+  const saved = await saveChecked(options, model, path.join(workDir, 'optimized.onnx'), session)
+  const variants: (SavedModel & { name: string })[] = []
+  for (const variant of state.variants) {
+    const file = path.join(workDir, `variant-${variants.length}.onnx`)
+    variants.push({ name: variant.name, ...(await saveChecked(options, variant.model, file, {})) })
+  }
+  return { ...saved, modified, notes, warnings, session, findings, variants, explained: explainNodes(notes, model) }
+}
+
+async function saveChecked(
+  { runtime, signal }: RecipeOptions,
+  model: Model,
+  file: string,
+  session: SessionOptions,
+): Promise<SavedModel> {
   signal.throwIfAborted()
-  const file = path.join(workDir, 'optimized.onnx')
   const files = await saveModel(model, file)
   const opened = await runtime.createSession({ path: file }, { session, signal })
   await opened.release()
-  return { path: file, files, modified, notes, warnings, session }
+  return { path: file, files }
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import path from 'node:path'
 import { loadModel, saveModel } from '../onnx/index.ts'
+import type { PassFindings } from '../passes/findings.ts'
 import type { NextStage, Note, Pass, PassResult, Target, Warning } from '../passes/pass.ts'
 import type { Runtime } from '../runtime/port.ts'
 import type { RecipeStep } from './schema.ts'
@@ -10,6 +11,7 @@ export interface CachedResult {
   readonly modified: boolean
   readonly notes: readonly Note[]
   readonly warnings: readonly Warning[]
+  readonly findings?: PassFindings | undefined
 }
 
 /** Results of passes by key, from this job or others. */
@@ -57,7 +59,9 @@ export async function cachedStep(
   const key = stepKey(context, cache, step, pass, before)
   const found = await cache.find(key)
   if (found !== undefined) {
-    return { key, value: { model: await loadModel(found.path), ...found.result }, keep: keepNothing }
+    const { findings, ...rest } = found.result
+    const value = { model: await loadModel(found.path), ...rest, ...(findings && { findings }) }
+    return { key, value, keep: keepNothing }
   }
   const value = await run()
   const keep = (result: PassResult) => keepResult(context, cache, key, result)
@@ -97,6 +101,6 @@ async function keepResult(
   const file = path.join(workDir, `${key.slice(0, 16)}.onnx`)
   const files = await saveModel(result.model, file)
   if (files.length > 1) return
-  const { modified, notes, warnings = [] } = result
-  await cache.put(key, { path: file, result: { modified, notes, warnings } })
+  const { modified, notes, warnings = [], findings } = result
+  await cache.put(key, { path: file, result: { modified, notes, warnings, ...(findings && { findings }) } })
 }

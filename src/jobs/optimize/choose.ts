@@ -34,6 +34,10 @@ export interface Choice {
   readonly won: boolean
   /** One sentence a person can act on. */
   readonly reason: string
+  /** Whether each trial passes every gate, in the order given. */
+  readonly passed: readonly boolean[]
+  /** Whether the original does. */
+  readonly originalPasses: boolean
 }
 
 /** At the same speed a model replaces the original only when its file is smaller by more than re-encoding explains. */
@@ -48,8 +52,9 @@ export function chooseModel(gates: readonly string[], trials: readonly [Trial, .
   const judged = trials.map((trial) => judgeTrial(parsed, trial))
   const ranked = judged.toSorted((a, b) => rankOf(b) - rankOf(a) || speedOf(b) - speedOf(a))
   const [best = judgeTrial(parsed, trials[0])] = ranked
-  const { trial, results, won } = best
-  return { subject: trial, gates: results, won, reason: describe(best) }
+  const { trial, results, won, missed } = best
+  const passed = judged.map((each) => each.passed)
+  return { subject: trial, gates: results, won, reason: describe(best), passed, originalPasses: missed === undefined }
 }
 
 interface Judged {

@@ -1,9 +1,10 @@
 import type { Logger } from '../../telemetry.ts'
 import { retryUnavailable } from '../retry-unavailable.ts'
 import { admitModel } from './admit.ts'
+import { keepArtifacts } from './artifacts.ts'
 import { chooseModel, type Trial } from './choose.ts'
 import type { OptimizeContext } from './context.ts'
-import { explainGraphs } from './explain.ts'
+import { describeExplanation, readGraphs, summarizeGraphs } from './explain.ts'
 import { readInput } from './input.ts'
 import { openMaterials, type Materials } from './materials.ts'
 import { measureModels } from './measure.ts'
@@ -11,6 +12,7 @@ import { packageModel, publishResult } from './publish.ts'
 import { createRecorder } from './recorder.ts'
 import { mustOwn, SupersededError } from './superseded.ts'
 import { transformModel } from './transform.ts'
+import { listTrials } from './trials.ts'
 import { verifyQuality } from './verify.ts'
 
 /** What the process of an attempt brings along. */
@@ -50,21 +52,42 @@ async function optimizeModel(context: OptimizeContext): Promise<void> {
 type Admitted = Awaited<ReturnType<typeof admitModel>>
 
 async function evaluate(context: OptimizeContext, materials: Materials, { inputs, placement }: Admitted) {
-  const { recorder, storage, fence, job, input } = context
+  const { recorder, storage, fence, job } = context
   mustOwn(await storage.jobs.setPlacement(fence, placement))
-  const optimized = await transformModel(context, materials, inputs)
-  const quality = await recorder.stage('verify', async () => ({
-    value: await verifyQuality(context, materials, optimized, inputs),
+  const { finalists, explained, findings } = await transformModel(context, materials, inputs)
+  const judged = await recorder.stage('verify', async () => ({
+    value: await inTurn(finalists, async (finalist) => ({
+      ...finalist,
+      quality: await verifyQuality(context, materials, finalist.optimized, inputs),
+    })),
   }))
-  const evidence = await recorder.stage('measure', async () => ({
-    value: await measureModels(context, materials, optimized, inputs),
+  const trials = await recorder.stage('measure', async () => ({
+    value: await inTurn(judged, async (finalist): Promise<Trial> => {
+      const evidence = await measureModels(context, materials, finalist.optimized, inputs)
+      return { ...finalist, evidence }
+    }),
   }))
-  const trials: [Trial] = [{ name: input.recipeName, optimized, evidence, quality }]
   const choice = chooseModel(job.gates, trials)
   const { optimized: subject } = choice.subject
-  const packaged = await recorder.stage('package', async () => ({
-    value: await packageModel(context, subject),
-    notes: await explainGraphs(context, materials, subject),
-  }))
-  await publishResult(context, { materials, choice, trials, packaged })
+  const { packaged, files } = await recorder.stage('package', async () => {
+    const graphs = await readGraphs(context, materials, subject)
+    const reports = {
+      ...(findings.sensitivity && { sensitivity: findings.sensitivity }),
+      trials: listTrials(trials, choice, findings.search),
+      explanation: describeExplanation(explained, graphs),
+    }
+    const value = { packaged: await packageModel(context, subject), files: await keepArtifacts(context, reports) }
+    return { value, notes: graphs === undefined ? [] : summarizeGraphs(graphs) }
+  })
+  await publishResult(context, { materials, choice, trials, packaged, files })
+}
+
+/** One after the other: what is measured must not run beside anything else. */
+async function inTurn<A, B>(
+  [first, ...rest]: readonly [A, ...A[]],
+  work: (item: A) => Promise<B>,
+): Promise<[B, ...B[]]> {
+  const results: [B, ...B[]] = [await work(first)]
+  for (const item of rest) results.push(await work(item))
+  return results
 }

@@ -44,6 +44,8 @@ interface Findings {
   readonly choice: Choice
   /** The model that the verdict is about. */
   readonly packaged: PackagedModel
+  /** The job's artifacts, stored and not yet anybody's. */
+  readonly files: readonly FileRef[]
 }
 
 /**
@@ -53,11 +55,12 @@ interface Findings {
  */
 export async function publishResult(context: OptimizeContext, findings: Findings): Promise<void> {
   const { storage, fence } = context
-  const { choice, packaged } = findings
+  const { choice, packaged, files } = findings
   const result: JobResult = {
     verdict: judgeJob(choice),
     ...(choice.won && { placement: packaged.placement }),
     candidates: listCandidates(context, findings),
+    files,
   }
   mustOwn(await retryUnavailable(async () => storage.jobs.succeed(fence, result), { forMs: 60_000 }))
 }

@@ -7,6 +7,7 @@ import {
   parseRecipe,
   runRecipe,
   type KernelOracle,
+  type RecipeResult,
   type SessionOptions,
   type TensorInfo,
 } from '../../engine/index.ts'
@@ -25,12 +26,24 @@ export interface OptimizedModel {
   readonly changed: boolean
 }
 
+/** What the recipe made and found. */
+export interface Transformed extends Pick<RecipeResult, 'explained' | 'findings'> {
+  /** The recipe's own result first, then what its search found about as good. */
+  readonly finalists: readonly [Finalist, ...Finalist[]]
+}
+
+/** A model that is measured against the original. */
+export interface Finalist {
+  readonly name: string
+  readonly optimized: OptimizedModel
+}
+
 /** Runs the recipe; its passes are the stages simplify, calibrate and optimize. */
 export async function transformModel(
   context: OptimizeContext,
   materials: Materials,
   inputs: readonly TensorInfo[],
-): Promise<OptimizedModel> {
+): Promise<Transformed> {
   const { input, isa, recorder, runtime, signal, workDir } = context
   const { device, threads, batch } = input.target
   const cache = openRecipeCache(context, materials)
@@ -51,11 +64,21 @@ export async function transformModel(
       oracle: askedForSize(context) ? undefined : openOracle(context),
     })
     for (const warning of result.warnings) await recorder.warn(warning)
-    const changed = result.modified || Object.keys(result.session).length > 0
-    return { path: result.path, files: await listFiles(result), session: result.session, changed }
+    return { explained: result.explained, findings: result.findings, finalists: await listFinalists(context, result) }
   } finally {
     cache.release()
   }
+}
+
+async function listFinalists({ input }: OptimizeContext, result: RecipeResult): Promise<Transformed['finalists']> {
+  const { path, session, modified, variants } = result
+  const changed = modified || Object.keys(session).length > 0
+  const own = { name: input.recipeName, optimized: { path, files: await listFiles(result), session, changed } }
+  const others = variants.map(async (variant): Promise<Finalist> => {
+    const optimized = { path: variant.path, files: await listFiles(variant), session: {}, changed: true }
+    return { name: `${input.recipeName}.${variant.name}`, optimized }
+  })
+  return [own, ...(await Promise.all(others))]
 }
 
 /** Gates on size or memory want every weight small, also where that costs time. */

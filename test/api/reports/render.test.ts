@@ -5,6 +5,7 @@ import { html } from '../../../src/api/reports/html-text.ts'
 import { renderMarkdown } from '../../../src/api/reports/markdown.ts'
 import { buildReport } from '../../../src/api/reports/view.ts'
 import { chooseFormat } from '../../../src/api/routes/jobs/reports.ts'
+import { sampleFindings } from './sample-findings.ts'
 import { sampleJob, sampleVerdict } from './sample-job.ts'
 
 const hostile = `"><script>alert(1)</script><img src=x onerror=alert(1)> | ](javascript:x) \`'\n## h`
@@ -24,8 +25,8 @@ function hostileJob() {
   })
 }
 
-const reportOf = (job = sampleJob(), name = 'digits') =>
-  buildReport(job, { model: { name }, host: { inventory: { cpu: { model: 'Xeon', isa: ['avx512_vnni'] } } } })
+const reportOf = (job = sampleJob(), name = 'digits', findings = sampleFindings()) =>
+  buildReport(job, { model: { name }, findings, host: { inventory: { cpu: { model: 'Xeon', isa: ['avx512_vnni'] } } } })
 
 describe('the HTML report', () => {
   it('shows the verdict, the evidence with its interval, and both charts', () => {
@@ -48,9 +49,28 @@ describe('the HTML report', () => {
   })
 
   it('escapes names, notes, warnings and errors', () => {
-    const page = renderHtml(reportOf(hostileJob(), hostile))
+    const page = renderHtml(reportOf(hostileJob(), hostile, sampleFindings(hostile)))
     expect(page).not.toMatch(/<script|<img|onerror=alert\(1\)>/)
     expect(page.match(/&lt;script&gt;/g)?.length).toBeGreaterThan(10)
+  })
+
+  it('shows every trial, what each layer costs, and what became of each node', () => {
+    const page = renderHtml(reportOf()).replaceAll(/\s+/g, ' ')
+    expect(page).toContain('<td>auto</td> <td class="num">2.50× [2.40, 2.60]</td> <td class="num">0.002</td>')
+    expect(page).toContain('the result, best trade')
+    expect(page).toContain('best trade, over the limit')
+    expect(page).toContain('top-1 lost 0.05 with every layer in int8, 0.004 as settled; 0.01 was allowed.')
+    expect(page).toContain('<td>slower</td>')
+    expect(page).toContain('<td>uint8 × int8</td>')
+    expect(page).toContain('Fused kernels lost: FusedConv 3.')
+    expect(page).toContain('Nodes left because their quantized kernel is slower on this host: 1.')
+    expect(page).toContain('conversions left: 1')
+  })
+
+  it('has no such sections for a job that kept none', () => {
+    const page = renderHtml(buildReport(sampleJob()))
+    for (const title of ['Trials', 'Sensitivity', 'Explanation']) expect(page).not.toContain(title)
+    expect(buildReport(sampleJob())).toMatchObject({ trials: null, sensitivity: null, explanation: null })
   })
 
   it.each([
@@ -97,10 +117,13 @@ describe('the Markdown report', () => {
     expect(text).toContain('| ✅ | p50 &lt;= 0.8 \\* baseline |')
     expect(text).toContain('- optimize: Conv conv1 skipped, depthwise')
     expect(text).toContain('```yaml\nversion: 1\n')
+    expect(text).toContain('| auto | 2.50× [2.40, 2.60] | 0.002 | the result, best trade | conv1 |')
+    expect(text).toContain('| 1 | Conv | conv1 | 0.04 | float |')
+    expect(text).toContain('Fused kernels gained: QLinearConv 5.')
   })
 
   it('keeps foreign text on one line and out of markup', () => {
-    const text = renderMarkdown(reportOf(hostileJob(), hostile))
+    const text = renderMarkdown(reportOf(hostileJob(), hostile, sampleFindings(hostile)))
     const outside = text.replace(/```yaml[\s\S]*?\n```/, '')
     expect(outside).not.toMatch(/<script|<img/)
     expect(outside).not.toMatch(/(?<!\\)\]\(javascript/)

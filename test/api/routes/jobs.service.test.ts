@@ -64,6 +64,23 @@ describe('POST /v1/jobs', () => {
     expect(inline.body.recipe).toMatchObject({ id: null, name: 'inline', version: null })
   })
 
+  it('names the line of a fault in an inline recipe, as POST /v1/recipes does', async () => {
+    const steps = '[\n    { "pass": "fp16" },\n    { "pass": "magic" }]'
+    const payload = `{\n  "model": "${model}",\n  "recipe": { "version": 1, "steps": ${steps} } }`
+    const { body } = await api.call({
+      method: 'POST',
+      url: '/v1/jobs',
+      payload,
+      headers: { 'content-type': 'application/json' },
+    })
+    expect(body).toMatchObject({
+      status: 422,
+      code: 'recipe_invalid',
+      detail: expect.stringMatching(/^line 5, \/recipe\/steps\/1\/pass: no pass is called 'magic'/),
+      errors: [{ pointer: '/recipe/steps/1/pass', line: 5, column: 7 }],
+    })
+  })
+
   it.each([
     ['an unknown recipe', { recipe: 'nope' }, 404, 'not_found', '/recipe'],
     [

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { newId } from '../../../src/storage/index.ts'
+import { sampleFindings } from '../reports/sample-findings.ts'
 import { sampleJob, sampleVerdict } from '../reports/sample-job.ts'
 import { sampleFacts, storeHost, storeJob, storeModel, useApi } from '../harness.ts'
 
@@ -8,6 +9,7 @@ const hostile = '"><script>alert(1)</script>'
 let job: string
 let model: string
 let result: string
+const findings = sampleFindings()
 
 beforeAll(async () => {
   const { storage } = api
@@ -28,8 +30,46 @@ beforeAll(async () => {
     verdict: sampleVerdict,
     placement: { host: hostId, provider: hostile },
     resultModel,
+    files: [
+      ...(await Promise.all(Object.entries(findings).map(async ([kind, value]) => storeJson(`${kind}.json`, value)))),
+      await storeJson('of-another-version.json', {}),
+    ],
   })
   result = row?.resultModelId ?? ''
+})
+
+async function storeJson(name: string, value: unknown) {
+  const bytes = Buffer.from(JSON.stringify(value))
+  return { name, ...(await api.storage.artifacts.write([bytes] as never, { maxBytes: bytes.length })) }
+}
+
+describe('the artifacts of a job', () => {
+  it('are listed by kind, and each can be had', async () => {
+    const { body } = await api.call({ url: `/v1/jobs/${job}` })
+    expect(body.artifacts.map(({ kind }: { kind: string }) => kind)).toEqual(Object.keys(findings))
+    for (const { kind, href, sha256, size_bytes: size } of body.artifacts) {
+      const answer = await api.call({ url: href })
+      expect(answer.body).toEqual(findings[kind as keyof typeof findings])
+      expect(await api.storage.artifacts.stat(sha256)).toMatchObject({ sizeBytes: size })
+    }
+  })
+
+  it('are sections of the report', async () => {
+    const { body } = await api.call({ url: `/v1/jobs/${job}/report.json` })
+    const { trials, sensitivity, explanation } = findings
+    expect(body).toMatchObject({ trials: trials.trials, sensitivity, explanation })
+    const { text } = await api.call({ url: `/v1/jobs/${job}/report.html` })
+    for (const title of ['Trials', 'Sensitivity', 'Explanation']) expect(text).toContain(`<h2>${title}</h2>`)
+  })
+
+  it('that a job has not are not found, and kinds that do not exist are refused', async () => {
+    const { id } = await storeJob(api.storage)
+    expect((await api.call({ url: `/v1/jobs/${id}` })).body.artifacts).toEqual([])
+    const missing = await api.call({ url: `/v1/jobs/${id}/artifacts/sensitivity` })
+    expect(missing.body).toMatchObject({ status: 404, code: 'not_found' })
+    const unknown = await api.call({ url: `/v1/jobs/${job}/artifacts/secrets` })
+    expect(unknown.body).toMatchObject({ status: 400, code: 'invalid_request' })
+  })
 })
 
 describe('the report of an ended job', () => {

@@ -52,6 +52,11 @@ describe('readRuntimeGraph', () => {
     const split = await read(await quantized(['conv4']))
     expect(split.float_layers).toBe(1)
     expect(split.conversions).toBeGreaterThan(whole.conversions)
+    expect(split.left_layers).toMatchObject([{ node: expect.stringContaining('norm4') }])
+    expect(split.left_conversions).toHaveLength(split.conversions)
+    expect(new Set(split.left_conversions.map(({ op }) => op))).toEqual(new Set(['QuantizeLinear', 'DequantizeLinear']))
+    expect(split.left_conversions.every(({ node, from }) => node !== '' && from !== '')).toBe(true)
+    expect(split.left_conversions.some(({ to }) => to.length > 0)).toBe(true)
     // So does each BatchNormalization that was not folded before.
     expect((await read(await quantized([], false))).conversions).toBeGreaterThan(whole.conversions + 5)
   })

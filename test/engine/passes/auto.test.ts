@@ -59,6 +59,27 @@ describe('auto', () => {
     if (winner === 'int8-static') expect(countOps(result.model)['QuantizeLinear']).toBeGreaterThan(0)
     if (winner === 'unchanged') expect(result.model).toBe(model)
     else expect(Number(best)).toBeLessThan(Number(times[0]![2]))
+    const { search } = result.findings!
+    expect(search!.trials.map(({ name }) => name)).toEqual(['int8-static', 'int8-mixed', 'int8-dynamic'])
+    expect(search!.trials[0]).toMatchObject({ within_budget: true, speedup: expect.any(Number) })
+    expect(search!.trials[1]).toMatchObject({ loss: null, speedup: null, within_budget: false })
+    // What may win a longer measurement is handed on beside the fastest, never the fastest itself.
+    expect((result.variants ?? []).map(({ name }) => name)).not.toContain(winner)
+    for (const { model: other } of result.variants ?? []) expect(other).not.toBe(result.model)
+  })
+
+  test('shows how fast it would be without the budget, and what each layer costs', async () => {
+    const few = { ...calibration, samples: 8 }
+    const options = { techniques: ['int8-static', 'int8-mixed'], maxDistance: 0 }
+    const { findings, variants } = await runAuto(options, { calibration: few })
+    expect(variants).toBeUndefined()
+    expect(findings!.search!.trials[0]).toMatchObject({
+      name: 'int8-static',
+      within_budget: false,
+      loss: expect.any(Number),
+      speedup: expect.any(Number),
+    })
+    expect(findings!.sensitivity!.layers).toHaveLength(6)
   })
 
   test('leaves the model alone where nothing fits the budget', async () => {

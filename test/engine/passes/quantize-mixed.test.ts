@@ -47,9 +47,14 @@ const ranks = (notes: readonly Note[]) => notes.filter(({ reason }) => reason.st
 
 describe('quantize.mixed', () => {
   test('is int8 throughout where that fits the budget', async () => {
-    const { notes, model: made } = await quantize({ maxDrop: 0.5 }, { calibration: labelled })
+    const { notes, findings, model: made } = await quantize({ maxDrop: 0.5 }, { calibration: labelled })
     expect(notes.at(-1)!.reason).toMatch(/^top-1 lost is .* with every layer in int8, within the budget of 0.5$/)
     expect(ranks(notes)).toEqual([])
+    expect(findings?.sensitivity).toBeUndefined()
+    expect(findings?.search).toMatchObject({ metric: 'top-1 lost', budget: 0.5 })
+    const [trial, ...others] = findings!.search!.trials
+    expect(others).toEqual([])
+    expect(trial).toMatchObject({ name: 'int8 in 6 of 6 layers', within_budget: true, speedup: expect.any(Number) })
     expect(countOps(made)['DequantizeLinear']).toBeGreaterThan(6)
   })
 
@@ -58,12 +63,27 @@ describe('quantize.mixed', () => {
     const progress: string[] = []
     const run = () =>
       quantize({ maxDistance }, { progress: (done, total, unit) => progress.push(`${done}/${total} ${unit}`) })
-    const { notes } = await run()
+    const { notes, findings } = await run()
     const [, loss, kept] = /^1 − cosine is (\S+) with (\d) of 6 layers in int8, within/.exec(notes.at(-1)!.reason)!
     expect(Number(loss)).toBeLessThanOrEqual(maxDistance)
     expect(Number(kept)).toBeLessThan(6)
     expect(new Set(ranks(notes).map(({ node }) => node)).size).toBe(6)
     expect(progress).toContain('6/6 layers')
+    const { layers, settled_loss: settled } = findings!.sensitivity!
+    expect(layers.map(({ rank }) => rank)).toEqual([1, 2, 3, 4, 5, 6])
+    const reliefs = layers.map(({ relief }) => relief!)
+    expect(reliefs).toEqual(reliefs.toSorted((a, b) => b - a))
+    expect(layers.filter((layer) => layer.kept === 'int8')).toHaveLength(Number(kept))
+    expect(settled!.toPrecision(3)).toBe(loss)
+    // Every variant that was judged is there with how fast it was: all layers, then fewer until the loss fits.
+    const trials = findings!.search!.trials
+    expect(trials[0]).toMatchObject({ name: 'int8 in 6 of 6 layers', within_budget: false })
+    expect(trials.at(-1)).toMatchObject({ name: `int8 in ${kept} of 6 layers`, within_budget: true })
+    expect(trials.every(({ speedup, ci95 }) => speedup! > 0 && ci95![0] <= ci95![1])).toBe(true)
+    const float = layers.find((layer) => layer.kept === 'float')!
+    expect(notes.find(({ node, action }) => node === float.node && action === 'skipped')).toMatchObject({
+      cause: 'sensitive',
+    })
     expect((await run()).notes).toEqual(notes)
   })
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { HastenError } from '../../../src/errors.ts'
-import { parseRecipe } from '../../../src/engine/recipes/parse.ts'
+import { parseRecipe, type RecipeOrigin } from '../../../src/engine/recipes/parse.ts'
 
 const yaml = `version: 1
 name: cnn-int8
@@ -12,9 +12,9 @@ steps:
       calibration: { samples: 32 }
 `
 
-function faultOf(input: string | object): HastenError {
+function faultOf(input: string | object, origin?: RecipeOrigin): HastenError {
   try {
-    parseRecipe(input)
+    parseRecipe(input, origin)
   } catch (error) {
     if (error instanceof HastenError) return error
     throw error
@@ -123,4 +123,17 @@ test.each([
   ],
 ])('%s is refused', (_what, text, code) => {
   expect(faultOf(text).code).toBe(code)
+})
+
+test('a fault of an object is found in the document that the object came from', () => {
+  const recipe = { version: 1, steps: [{ pass: 'simplify', options: { a: 1 } }] }
+  const text = JSON.stringify({ model: 'm', job: { recipe } }, undefined, 2)
+  const { message, errors } = faultOf(recipe, { text, pointer: '/job/recipe' })
+  expect(errors).toMatchObject([{ pointer: '/job/recipe/steps/0/options/a', line: 10, column: 13 }])
+  expect(message).toMatch(/^line 10, \/job\/recipe\/steps\/0\/options\/a: unknown key 'a'/)
+  // Without the text, or with too much of it to read again, the pointer has to do.
+  for (const other of ['', `${text}${' '.repeat(70_000)}`]) {
+    const [error] = faultOf(recipe, { text: other, pointer: '/job/recipe' }).errors
+    expect(error).toEqual({ pointer: '/job/recipe/steps/0/options/a', detail: "unknown key 'a'" })
+  }
 })

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { Value } from 'typebox/value'
 import { buffer } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { parseRecipe } from '../../../src/engine/schemas.ts'
@@ -9,6 +10,7 @@ import { childEntry } from '../../../src/jobs/capped-child.ts'
 import { createInspect } from '../../../src/jobs/inspect/client.ts'
 import type { JobChildSettings } from '../../../src/jobs/optimize/settings.ts'
 import type { FileRef, JobDetail, NewJob } from '../../../src/storage/index.ts'
+import { artifactKind, jobArtifacts, type JobArtifactKind } from '../../../src/jobs/optimize/contract.ts'
 import { createJobsFixture, project, type JobsFixture } from '../../support/jobs.ts'
 import { compileCache, workerDeps } from '../../support/job-worker.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/postgres.ts'
@@ -83,6 +85,18 @@ async function runJob(recipe: keyof typeof builtinRecipes, change: Partial<NewJo
   return jobs.untilOver(job.id)
 }
 
+/** What a job kept, by kind, each checked against its schema. */
+async function readArtifacts({ files }: JobDetail) {
+  const entries = files.map(async ({ name, sha256 }) => {
+    const kind = artifactKind(name)!
+    const value: unknown = JSON.parse((await buffer(jobs.storage.artifacts.read(sha256))).toString('utf8'))
+    expect([...Value.Errors(jobArtifacts[kind], value)]).toEqual([])
+    return [kind, value] as const
+  })
+  // oxlint-disable-next-line typescript/no-explicit-any
+  return Object.fromEntries(await Promise.all(entries)) as Partial<Record<JobArtifactKind, any>>
+}
+
 describe('an optimize job', () => {
   test('quantizes a real model, proves it, and publishes model and evidence', async () => {
     const job = await runJob('int8-static', {
@@ -103,6 +117,17 @@ describe('an optimize job', () => {
     const explained = job.stages.find(({ name }) => name === 'package')!.notes.map(({ reason }) => reason)
     expect(explained[0]).toMatch(/^as ONNX Runtime runs it here: \d+ nodes .* [1-9]\d* in integers/)
     expect(explained.join()).toContain('gained: QLinearConv')
+    const { trials, explanation, sensitivity } = await readArtifacts(job)
+    expect(sensitivity).toBeUndefined()
+    const named = Object.fromEntries(trials.trials.map((trial: { name: string }) => [trial.name, trial]))
+    expect(named).toMatchObject({
+      original: { speedup: 1, loss: 0, size_ratio: 1, passes: false, chosen: true },
+      'int8-static': { measured_by: 'job', passes: false, chosen: false, loss: expect.any(Number) },
+    })
+    const conv2 = explanation.nodes.find(({ node }: { node: string }) => node === 'conv2')
+    expect(conv2).toMatchObject({ pass: 'quantize.static', op: 'Conv' })
+    expect(explanation.runtime.gained.QLinearConv).toBeGreaterThan(0)
+    expect(explanation.runtime.after.integer).toBeGreaterThan(0)
     // One gate failed, so the original stays the result, and the other model is kept to be looked at.
     expect(job.candidates.map(({ role }) => role)).toEqual(['baseline', 'candidate'])
     expect(job.resultModelId).toBe(model)
@@ -125,6 +150,45 @@ describe('an optimize job', () => {
     expect(job.candidates.map(({ role }) => role)).toEqual(['baseline', 'chosen'])
     expect(job.resultModelId).toBe(job.candidates[1]?.modelId)
     expect(await jobs.published(job.id)).toEqual(['digits-int8-static'])
+  })
+
+  test('keeps what each layer costs, and every variant it tried', async () => {
+    const options = { maxDistance: 2e-5, calibration: { samples: 8 }, evalSamples: 8 }
+    const steps = [{ pass: 'simplify' }, { pass: 'quantize.mixed', options }]
+    const recipe = { id: null, name: 'tight', version: 1, body: parseRecipe({ version: 1, steps }) }
+    const job = await runJob('int8-mixed', { datasets: { calibration, eval: evaluation }, recipe })
+    expect(job.error).toBeNull()
+    const { sensitivity, trials } = await readArtifacts(job)
+    const ranks: number[] = sensitivity.layers.map(({ rank }: { rank: number }) => rank)
+    // The oracle of the host may have left some out as slower.
+    expect(ranks.length).toBeGreaterThan(0)
+    expect(ranks).toEqual(ranks.map((_, index) => index + 1))
+    const bySearch = trials.trials.filter((trial: { measured_by: string }) => trial.measured_by === 'search')
+    expect(bySearch.length).toBeGreaterThanOrEqual(2)
+    expect(trials.trials.filter(({ chosen }: { chosen: boolean }) => chosen)).toHaveLength(1)
+  })
+
+  test('measures every finalist of a search, and takes the fastest that passes', async () => {
+    const options = { techniques: ['int8-static', 'w8'], maxDistance: 0.5, evalSamples: 8 }
+    const recipe = {
+      id: null,
+      name: 'both',
+      version: 1,
+      body: parseRecipe({ version: 1, steps: [{ pass: 'auto', options }] }),
+    }
+    const job = await runJob('auto', { datasets: { calibration, eval: evaluation }, recipe })
+    expect(job.error).toBeNull()
+    const { trials } = await readArtifacts(job)
+    const measured = trials.trials.filter((trial: { measured_by: string }) => trial.measured_by === 'job')
+    expect(measured.map(({ name }: { name: string }) => name).toSorted()).toEqual(
+      job.candidates.map(({ name }) => name).toSorted(),
+    )
+    const passing = measured.filter(({ passes }: { passes: boolean }) => passes)
+    const chosen = trials.trials.find((trial: { chosen: boolean }) => trial.chosen)
+    if (job.verdict!['significance'] === 'faster') {
+      expect(chosen.speedup).toBe(Math.max(...passing.map(({ speedup }: { speedup: number }) => speedup)))
+    }
+    expect(chosen.name).toBe(job.verdict!['passed'] === true ? job.verdict!['candidate'] : 'original')
   })
 
   test('that changes nothing ends with the original', async () => {

@@ -134,7 +134,7 @@ describe('succeed', () => {
       placement: { host: 'h' },
       resultModel,
       candidates: [measured],
-      report,
+      files: [report],
     })
     expect(row).toMatchObject({
       state: 'succeeded',
@@ -159,7 +159,12 @@ describe('succeed', () => {
     const files = [await storeFile(context.storage, 'model.onnx', 'half')]
     const report = { name: 'report.json', sha256: 'f'.repeat(64), sizeBytes: 1 }
     const before = await detail(fence.jobId)
-    const result = { verdict: {}, resultModel: { name: 'half', files, signature: {} }, candidates: [measured], report }
+    const result = {
+      verdict: {},
+      resultModel: { name: 'half', files, signature: {} },
+      candidates: [measured],
+      files: [report],
+    }
     await expect(jobs().succeed(fence, result)).rejects.toMatchObject({ code: 'not_found' })
     expect(await detail(fence.jobId)).toEqual(before)
     expect((await context.storage.models.list('p1', { name: 'half' }, { limit: 10 })).rows).toEqual([])

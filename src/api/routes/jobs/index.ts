@@ -6,6 +6,7 @@ import { describeRoute } from '../../route.ts'
 import { toPage } from '../../schemas/common.ts'
 import { isTerminal, jobSchema, newJobSchema, type JobResource, type JobState } from '../../schemas/job.ts'
 import type { JobRow } from '../../../storage/index.ts'
+import { artifactRoutes } from './artifacts.ts'
 import { readWait } from './durations.ts'
 import { eventRoutes } from './events.ts'
 import { waitForEnd } from './follow.ts'
@@ -70,7 +71,11 @@ export const jobRoutes: ApiRoutes = async (app, context) => {
   app.post('/jobs', create, async (request, reply) => {
     const project = projectOf(request)
     const body = await createOnce(request, reply, storage.idempotency, request.body, async () => {
-      const job = await prepareJob(storage, project, request.body, new Date())
+      const job = await prepareJob(storage, project, {
+        body: request.body,
+        text: request.bodyText,
+        now: new Date(),
+      })
       const row = await storage.jobs.create({ ...job, maxAttempts: limits.jobAttempts })
       return announce(context, request, row)
     })
@@ -101,6 +106,7 @@ export const jobRoutes: ApiRoutes = async (app, context) => {
     })
   })
   eventRoutes(app, context)
+  artifactRoutes(app, context)
   reportRoutes(app, context)
 }
 

@@ -16,12 +16,20 @@ export interface Target {
   readonly labels: Readonly<Record<string, string>>
 }
 
+/** A request for a job. */
+interface JobRequest {
+  readonly body: NewJobBody
+  /** The body as it came. */
+  readonly text: string
+  readonly now: Date
+}
+
 /**
  * Checks a job request as far as it can be checked before a worker has it, and resolves its recipe and queue.
  * @throws HastenError `recipe_invalid`, `gate_invalid`, `dataset_needed`, `device_unavailable`, `not_found`, `invalid_request`
  */
-export async function prepareJob(storage: Storage, project: string, body: NewJobBody, now: Date): Promise<NewJob> {
-  const recipe = await resolveRecipe(storage.recipes, project, body.recipe)
+export async function prepareJob(storage: Storage, project: string, { body, text, now }: JobRequest): Promise<NewJob> {
+  const recipe = await resolveRecipe(storage.recipes, project, body.recipe, text)
   parseGates(body.gates ?? [])
   checkDatasets(recipe, body)
   const target = readTarget(body)

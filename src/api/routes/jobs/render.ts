@@ -1,12 +1,13 @@
-import type { JobDetail, JobEventRow, JobRow, JsonObject } from '../../../storage/index.ts'
+import { artifactKind } from '../../../jobs/optimize/contract.ts'
+import type { FileRef, JobDetail, JobEventRow, JobRow, JsonObject } from '../../../storage/index.ts'
 import { orderRecipe } from '../../recipes.ts'
 import { formatTime, formatTimeOrNull, type Metadata } from '../../schemas/common.ts'
 import type { JobResource } from '../../schemas/job.ts'
 
 /** A job without what hangs on it, as lists show it. */
-export type JobParts = Pick<JobDetail, 'attempts' | 'stages' | 'candidates' | 'queuePosition'>
+export type JobParts = Pick<JobDetail, 'attempts' | 'stages' | 'candidates' | 'files' | 'queuePosition'>
 
-const noParts: JobParts = { attempts: [], stages: [], candidates: [], queuePosition: null }
+const noParts: JobParts = { attempts: [], stages: [], candidates: [], files: [], queuePosition: null }
 
 export function renderJob(row: JobRow, parts: JobParts = noParts, now = new Date()): JobResource {
   const { queuePosition } = parts
@@ -21,6 +22,7 @@ export function renderJob(row: JobRow, parts: JobParts = noParts, now = new Date
     state: row.state,
     stage: row.stage,
     ...renderParts(parts),
+    artifacts: parts.files.flatMap((file) => renderArtifact(row.id, file)),
     progress: row.progress,
     queue: row.queue,
     // Clients count from 1, the queue from 0.
@@ -48,6 +50,12 @@ export function renderJob(row: JobRow, parts: JobParts = noParts, now = new Date
 
 export function renderEvent(row: JobEventRow) {
   return { seq: row.seq, type: row.type, data: row.data, created_at: formatTime(row.createdAt) }
+}
+
+function renderArtifact(job: string, { name, sha256, sizeBytes }: FileRef): JobResource['artifacts'] {
+  const kind = artifactKind(name)
+  if (kind === undefined) return []
+  return [{ kind, size_bytes: sizeBytes, sha256, href: `/v1/jobs/${job}/artifacts/${kind}` }]
 }
 
 function renderRecipe({ body, ...recipe }: JobRow['recipe']): JobRow['recipe'] {

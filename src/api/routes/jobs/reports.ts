@@ -1,6 +1,7 @@
 import { HastenError } from '../../../errors.ts'
 import { found, type ApiApp, type ApiContext } from '../../context.ts'
 import { projectOf } from '../../plugins/auth.ts'
+import { readFindings } from '../../reports/artifacts.ts'
 import { renderHtml } from '../../reports/html.ts'
 import { renderMarkdown } from '../../reports/markdown.ts'
 import { buildReport, type ReportView } from '../../reports/view.ts'
@@ -66,11 +67,12 @@ const reportHeaders = {
 async function readReport({ storage }: ApiContext, project: string, id: string): Promise<ReportView> {
   const job = found(await storage.jobs.find(project, id), `job ${id}`)
   if (!isTerminal(job.state)) throw new HastenError('job_not_finished', `${id} is ${job.state}.`)
-  const [model, host] = await Promise.all([
+  const [model, host, findings] = await Promise.all([
     storage.models.find(project, job.modelId),
     job.hostId === null ? undefined : storage.hosts.find(project, job.hostId),
+    readFindings(storage, job.files),
   ])
-  return buildReport(job, { model, host })
+  return buildReport(job, { model, host, findings })
 }
 
 /** The form with the highest weight in `Accept`; JSON when it leaves the choice to us. */

@@ -48,7 +48,7 @@ async function publishResult(tx: Transaction, locked: LockedJob, result: JobResu
     )
   }
   const resultModelId = published?.id ?? resultOf(candidates)
-  if (result.report !== undefined) await addReferences(tx, { kind: 'job', id: jobId, project }, [result.report])
+  await addReferences(tx, { kind: 'job', id: jobId, project }, result.files ?? [])
   await appendEvent(tx, job, { type: 'job.verdict', data: result.verdict })
   await closeAttempt(tx, locked, { next: 'succeeded' })
   const data = {

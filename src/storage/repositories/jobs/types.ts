@@ -124,7 +124,7 @@ export interface JobDetail extends JobRow {
   readonly attempts: readonly JobAttemptRow[]
   readonly stages: readonly JobStageRow[]
   readonly candidates: readonly CandidateRow[]
-  /** Files of the job itself, such as its report. */
+  /** Files of the job itself: its artifacts. */
   readonly files: readonly FileRef[]
   /** Jobs of the same queue that are before it, from 0; null when it does not wait. */
   readonly queuePosition: number | null
@@ -154,8 +154,8 @@ export interface JobResult {
   /** Published with the verdict or not at all. Without it the result is the model of the chosen candidate, or the baseline's. */
   readonly resultModel?: JobModel
   readonly candidates?: readonly NewCandidate[]
-  /** Kept alive by the job, for example `report.json`. */
-  readonly report?: FileRef
+  /** The job's own artifacts, kept alive by it. */
+  readonly files?: readonly FileRef[]
 }
 
 export interface JobRequeue {

@@ -1,0 +1,92 @@
+import type { JobFindings } from '../../../src/api/reports/artifacts.ts'
+
+const counts = { nodes: 40, integer: 0, float_layers: 6, conversions: 0, fused: { FusedConv: 3 } }
+
+/** What a job may find, with the texts of a test. */
+export function sampleFindings(text = 'conv1'): Required<JobFindings> {
+  const trial = { size_ratio: 0.3, detail: text }
+  return {
+    trials: {
+      trials: [
+        {
+          ...trial,
+          name: text,
+          measured_by: 'search',
+          speedup: 3,
+          ci95: null,
+          loss: 0.2,
+          passes: false,
+          pareto: true,
+          chosen: false,
+        },
+        {
+          ...trial,
+          name: 'auto',
+          measured_by: 'job',
+          speedup: 2.5,
+          ci95: [2.4, 2.6],
+          loss: 0.002,
+          passes: true,
+          pareto: true,
+          chosen: true,
+        },
+        {
+          ...trial,
+          name: 'original',
+          measured_by: 'job',
+          speedup: 1,
+          ci95: [0.98, 1.02],
+          loss: 0,
+          passes: true,
+          pareto: true,
+          chosen: false,
+        },
+        {
+          ...trial,
+          name: 'w4',
+          measured_by: 'search',
+          speedup: null,
+          ci95: null,
+          loss: null,
+          passes: false,
+          pareto: false,
+          chosen: false,
+        },
+      ],
+    },
+    sensitivity: {
+      metric: 'top-1 lost',
+      budget: 0.01,
+      loss: 0.05,
+      settled_loss: 0.004,
+      untried: [],
+      layers: [
+        { rank: 1, node: text, op: 'Conv', loss_without: 0.01, relief: 0.04, saves_us: 12.5, kept: 'float' },
+        { rank: 2, node: 'fc', op: 'Gemm', loss_without: 0.05, relief: null, saves_us: null, kept: 'int8' },
+      ],
+    },
+    explanation: {
+      nodes: [
+        {
+          pass: 'quantize.static',
+          node: 'fc',
+          op: 'Gemm',
+          outcome: 'changed',
+          cause: null,
+          reason: 'runs in int8',
+          form: { kind: 'qdq', activations: 'uint8', weights: 'int8', per_channel: true },
+        },
+        { pass: 'quantize.static', node: text, op: 'Conv', outcome: 'left', cause: 'slower', reason: text, form: null },
+      ],
+      omitted: 0,
+      runtime: {
+        before: counts,
+        after: { nodes: 30, integer: 5, float_layers: 1, conversions: 2, fused: { QLinearConv: 5 } },
+        conversions: [{ op: 'QuantizeLinear', node: 'q', from: text, to: ['fc'] }],
+        float_layers: [{ op: 'FusedConv', node: text }],
+        gained: { QLinearConv: 5 },
+        lost: { FusedConv: 3 },
+      },
+    },
+  }
+}
