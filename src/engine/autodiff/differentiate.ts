@@ -168,7 +168,9 @@ function backwardOf(node: Node, grads: readonly (Value | undefined)[], pass: Pas
       return value !== undefined && active.has(value)
     },
     outputs: (count) => {
-      if (outputs.length < count) outputs.splice(0, outputs.length, ...withOutputs(node, count, emit))
+      const isMissing = (_: unknown, index: number) => (outputs[index]?.name ?? '') === ''
+      if (Array.from({ length: count }).some(isMissing))
+        outputs.splice(0, outputs.length, ...withOutputs(node, count, emit))
       return outputs
     },
   }

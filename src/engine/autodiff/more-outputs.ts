@@ -8,7 +8,8 @@ import type { Emitter } from './emitter.ts'
 export function withOutputs(node: Node, count: number, emit: Emitter): readonly Value[] {
   const { graph, opType, domain, overload, opaque, name } = node
   if (graph === undefined) return node.outputs
-  const fresh = Array.from({ length: count }, (_, index) => graph.freshName(`${name}_out${index}`))
+  const length = Math.max(count, node.outputs.length)
+  const fresh = Array.from({ length }, (_, index) => graph.freshName(`${name}_out${index}`))
   const attributes = Object.fromEntries(node.attributes)
   const inputs = [...node.inputs]
   const made = graph.insertBefore(node, { opType, domain, overload, opaque, name, inputs, attributes, outputs: fresh })

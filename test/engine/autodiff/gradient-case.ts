@@ -203,7 +203,9 @@ export async function checkGradients(opType: string, one: GradientCase): Promise
 
 function isMissingKernel(error: unknown): boolean {
   const text = String(error)
-  return text.includes('Could not find an implementation') || text.includes('Type Error')
+  return (
+    text.includes('Could not find an implementation') || text.includes('Type Error') || text.includes('support double')
+  )
 }
 
 async function checkIn({ dtype, step, tolerance }: Precision, opType: string, one: GradientCase): Promise<void> {

@@ -9,6 +9,7 @@ import { pointwise } from './pointwise.ts'
 import { pooling } from './pooling.ts'
 import { products } from './products.ts'
 import { quantization } from './quantization.ts'
+import { recurrent } from './recurrent.ts'
 import { reductions } from './reductions.ts'
 import { resizing } from './resize.ts'
 import { softmaxes } from './softmax.ts'
@@ -25,6 +26,7 @@ export const gradientRules = {
   ...pooling,
   ...products,
   ...quantization,
+  ...recurrent,
   ...reductions,
   ...resizing,
   ...softmaxes,

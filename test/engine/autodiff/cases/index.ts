@@ -3,6 +3,7 @@ import type { GradientCase } from '../gradient-case.ts'
 import { activationCases, arithmeticCases, pointwiseCases } from './elementwise.ts'
 import { indexingCases, movementCases } from './movement.ts'
 import { normalizationCases, quantizationCases } from './normalization.ts'
+import { recurrentCases } from './recurrent.ts'
 import { productCases, reductionCases } from './reductions.ts'
 import { windowCases } from './windows.ts'
 
@@ -16,6 +17,7 @@ export const gradientCases: Readonly<Record<keyof typeof gradientRules, readonly
   ...pointwiseCases,
   ...productCases,
   ...quantizationCases,
+  ...recurrentCases,
   ...reductionCases,
   ...windowCases,
 }
