@@ -1,10 +1,13 @@
 import { bf16Pass } from './bf16.ts'
 import { codebookPass } from './codebook.ts'
 import { autoPass } from './auto.ts'
+import { factorizePass } from './factorize.ts'
 import { fp16Pass } from './fp16.ts'
 import type { PassName } from './options/index.ts'
 import type { Pass } from './pass.ts'
+import { pruneNmPass } from './prune-nm.ts'
 import { pruneStructuredPass } from './prune-structured.ts'
+import { pruneUnstructuredPass } from './prune-unstructured.ts'
 import { quantizeDynamicPass } from './quantize-dynamic.ts'
 import { quantizeMixedPass } from './quantize-mixed.ts'
 import { quantizeStaticPass } from './quantize-static.ts'
@@ -22,7 +25,10 @@ export const passes = {
   'quantize.mixed': quantizeMixedPass,
   'quantize.weights': quantizeWeightsPass,
   codebook: codebookPass,
+  'prune.unstructured': pruneUnstructuredPass,
+  'prune.nm': pruneNmPass,
   'prune.structured': pruneStructuredPass,
+  factorize: factorizePass,
   auto: autoPass,
   tune: tunePass,
 } as const satisfies { [N in PassName]: Pass<N> }

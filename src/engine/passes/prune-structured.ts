@@ -1,4 +1,3 @@
-import { HastenError } from '../../errors.ts'
 import { macsOf } from '../analysis/index.ts'
 import { cloneModel } from '../ir/clone.ts'
 import { allGraphs, type Model } from '../ir/model.ts'
@@ -6,6 +5,7 @@ import { elementCount } from '../ir/tensor.ts'
 import { inferTypes } from '../ops/index.ts'
 import { liftConstants } from '../rewrite/lift-constants.ts'
 import { upgradeOpset } from '../rewrite/opset/upgrade.ts'
+import { kernelBlock } from './kernel-block.ts'
 import { knownDims } from './known-dims.ts'
 import { definePass, type Note, type PassContext, type PassOptions } from './pass.ts'
 import type { Atom } from './prune/atoms.ts'
@@ -13,9 +13,8 @@ import { chooseByCost, chooseByLayer, planSteps, type Steps } from './prune/choo
 import { cutChannels } from './prune/cut-channels.ts'
 import { findGroups, type ChannelGroup } from './prune/groups.ts'
 import { measureCosts } from './prune/layer-costs.ts'
-import { requestKey, sumSquares } from './prune/observe-inputs.ts'
 import { refitLayers, type RefitTarget } from './prune/refit.ts'
-import { inputOf, scoreByActivation, scoreByMagnitude, type UnitScores } from './prune/score-units.ts'
+import { scoreUnits, type UnitScores } from './prune/score-units.ts'
 import { traceChannels, type ChannelTrace } from './prune/trace-channels.ts'
 import { isExcluded } from './quantize/linear-nodes.ts'
 
@@ -65,21 +64,6 @@ function freezeExcluded(model: Model, trace: ChannelTrace, { exclude }: Options)
   }
 }
 
-async function scoreUnits(
-  model: Model,
-  trace: ChannelTrace,
-  { importance, samples }: Options,
-  context: PassContext,
-): Promise<UnitScores> {
-  if (importance === 'magnitude') return scoreByMagnitude(trace)
-  const { calibration } = context
-  if (calibration === undefined)
-    throw new HastenError('dataset_needed', 'importance activation of prune.structured needs a calibration dataset')
-  const requests = trace.cuts.filter(({ role }) => role === 'consumer').map(inputOf)
-  const distinct = [...new Map(requests.map((request) => [requestKey(request), request])).values()]
-  return scoreByActivation(trace, await sumSquares(model, distinct, calibration, samples, context))
-}
-
 interface Plan {
   readonly removed: ReadonlySet<Atom>
   readonly steps: readonly Steps[]
@@ -109,11 +93,6 @@ async function choose(
   const source = unit === 'µs' ? 'measured on this host, kernel by kernel' : 'nothing measures kernels here'
   const reason = `layers cost ${after.toPrecision(3)} of ${before.toPrecision(3)} ${unit} (${source})`
   return { removed: unitsOf(counts), steps, block, notes: [{ action: 'info', reason }] }
-}
-
-/** Channels that a float kernel computes at a time: the layouts of ONNX Runtime pad to that. */
-function kernelBlock(isa: readonly string[]): number {
-  return isa.some((extension) => extension.startsWith('avx512')) ? 16 : 8
 }
 
 /** Of every axis one channel at least stays, whatever was chosen: a branch of a Split may be all of one group's least. */

@@ -2,8 +2,11 @@ import type { TSchema } from 'typebox'
 import { bf16Options } from './bf16.ts'
 import { codebookOptions } from './codebook.ts'
 import { autoOptions } from './auto.ts'
+import { factorizeOptions } from './factorize.ts'
 import { fp16Options } from './fp16.ts'
+import { pruneNmOptions } from './prune-nm.ts'
 import { pruneStructuredOptions } from './prune-structured.ts'
+import { pruneUnstructuredOptions } from './prune-unstructured.ts'
 import { quantizeDynamicOptions } from './quantize-dynamic.ts'
 import { quantizeMixedOptions } from './quantize-mixed.ts'
 import { quantizeStaticOptions } from './quantize-static.ts'
@@ -48,9 +51,24 @@ export const passSchemas = {
     options: codebookOptions,
     needs: {},
   },
+  'prune.unstructured': {
+    title: 'Single weights set to 0: a smaller compressed file, the same speed',
+    options: pruneUnstructuredOptions,
+    needs: {},
+  },
+  'prune.nm': {
+    title: 'n of every m weights, as in 2:4: a smaller compressed file, the same speed on CPUs',
+    options: pruneNmOptions,
+    needs: {},
+  },
   'prune.structured': {
     title: 'Fewer channels, neurons and attention heads: shapes and work shrink',
     options: pruneStructuredOptions,
+    needs: {},
+  },
+  factorize: {
+    title: 'Layers of low rank split in two or three: less work on any runtime',
+    options: factorizeOptions,
     needs: {},
   },
   auto: {

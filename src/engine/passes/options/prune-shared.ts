@@ -17,3 +17,21 @@ export const excludedNodes = Type.Optional(
     description: 'Nodes that stay as they are: names, patterns with *, or op:Type.',
   }),
 )
+
+export const weightImportance = Type.Optional(
+  Type.Enum(['magnitude', 'activation', 'gradient', 'taylor'], {
+    default: 'magnitude',
+    description:
+      'magnitude: |w|. activation: |w| times the norm of its input (Wanda). gradient: |w · ∂L/∂w| over all samples together. taylor: ' +
+      'Σ (w · ∂L/∂w)² over batches. L is cross-entropy where the samples have labels, else half the square of the outputs. All but ' +
+      'magnitude need a calibration dataset.',
+  }),
+)
+
+export const prunedOps = Type.Optional(
+  Type.Array(Type.Enum(['Conv', 'ConvTranspose', 'MatMul', 'Gemm']), {
+    default: ['Conv', 'ConvTranspose', 'MatMul', 'Gemm'],
+    uniqueItems: true,
+    description: 'Operator types whose weights are pruned.',
+  }),
+)

@@ -21,10 +21,12 @@ export const pruneStructuredOptions = Type.Object(
       }),
     ),
     importance: Type.Optional(
-      Type.Enum(['magnitude', 'activation'], {
+      Type.Enum(['magnitude', 'activation', 'gradient', 'taylor'], {
         default: 'magnitude',
         description:
-          'magnitude: norms of weights. activation: norms of weights times those of their inputs (Wanda), on samples.',
+          'magnitude: norms of the weights that make a channel times those that read it. activation: norms of the weights that read ' +
+          'it times that of the channel (Wanda). gradient: |Σ w · ∂L/∂w|. taylor: Σ (w · ∂L/∂w)² over batches, L as in ' +
+          'prune.unstructured. All but magnitude need a calibration dataset.',
       }),
     ),
     block: Type.Optional(

@@ -1,62 +1,105 @@
+import { HastenError } from '../../../errors.ts'
 import type { Node } from '../../ir/graph.ts'
 import { getFloat } from '../../ir/attribute.ts'
-import { viewOf } from '../../ir/tensor.ts'
+import type { Model } from '../../ir/model.ts'
+import { elementCount, viewOf } from '../../ir/tensor.ts'
 import { constantValue } from '../../ops/index.ts'
+import type { PassContext } from '../pass.ts'
 import type { Atom, Atoms, Lanes } from './atoms.ts'
 import type { Cut } from './channels.ts'
-import { requestKey, type AxisRequest } from './observe-inputs.ts'
+import { requestKey, sumSquares, type AxisRequest } from './observe-inputs.ts'
 import { sliceEnergies } from './slices.ts'
 import type { ChannelTrace } from './trace-channels.ts'
+import { sumGradients, type GradientSums } from './weight-gradients.ts'
+import type { ImportanceKind } from './weight-importance.ts'
 
 /** How much each unit matters; 1 is the mean of its layer. */
 export type UnitScores = ReadonlyMap<Atom, number>
 
+export interface ScoreOptions {
+  readonly importance: ImportanceKind
+  readonly samples: number
+}
+
 /**
- * Importance by weights alone: what makes a unit (the norm of its slices, a BatchNormalization behind them folded in,
- * with their biases) times what reads it, each relative to the mean of its layer and averaged over layers. It is 0 where
- * a unit is always 0 or nobody reads it.
+ * Importance of whole channels. By magnitude: what makes a unit times what reads it. By activation: ‖w‖·‖x‖ at each reader
+ * (Wanda, Sun et al. 2023, for channels). By gradient: |Σ w·∂L/∂w| over what makes a unit; Taylor: Σ (w·∂L/∂w)² over
+ * batches (Molchanov et al. 2017, 2019). Units that a method can't see have their importance by magnitude.
+ * @throws HastenError `dataset_needed`; `not_differentiable` for gradients that can't be had
  */
-export function scoreByMagnitude(trace: ChannelTrace): UnitScores {
-  const { atoms, cuts } = trace
+export async function scoreUnits(
+  model: Model,
+  trace: ChannelTrace,
+  { importance, samples }: ScoreOptions,
+  context: PassContext,
+): Promise<UnitScores> {
+  const byMagnitude = scoreByMagnitude(trace)
+  if (importance === 'magnitude') return byMagnitude
+  const { calibration } = context
+  if (calibration === undefined)
+    throw new HastenError('dataset_needed', `importance ${importance} of prune.structured needs a calibration dataset`)
+  if (importance === 'activation') {
+    const consumers = cutsWith(trace.cuts, 'consumer')
+    const squares = await sumSquares(model, consumers.map(inputOf), calibration, samples, context)
+    const seen = consumers.filter((cut) => squares.has(requestKey(inputOf(cut))))
+    const norms = relativeNorms(seen, trace.atoms, (cut) => contributions(cut, squares))
+    return new Map([...byMagnitude].map(([unit, score]) => [unit, meanOr(norms.get(unit), score)]))
+  }
+  const producers = cutsWith(trace.cuts, 'producer')
+  const names = [...new Set(producers.map(({ value }) => value.name))]
+  const gradients = await sumGradients(model, names, calibration, samples, context)
+  const norms = relativeNorms(producers, trace.atoms, (cut) =>
+    gradientEnergies(cut, gradients.get(cut.value.name), importance),
+  )
+  return new Map([...byMagnitude].map(([unit, score]) => [unit, meanOr(norms.get(unit), score)]))
+}
+
+/**
+ * What makes a unit (the norm of its slices with their biases, a BatchNormalization behind them folded in) times what reads
+ * it, each relative to the mean of its layer and averaged over layers. It is 0 where a unit is always 0 or nobody reads it.
+ */
+function scoreByMagnitude({ atoms, cuts }: ChannelTrace): UnitScores {
   const made = relativeNorms(cutsWith(cuts, 'producer'), atoms, foldedEnergies)
-  const read = relativeNorms(cutsWith(cuts, 'consumer'), atoms, (cut) => energiesOf(cut))
+  const read = relativeNorms(cutsWith(cuts, 'consumer'), atoms, energiesOf)
   const units = new Set([...made.keys(), ...read.keys()])
   return new Map([...units].map((unit) => [unit, meanOr(made.get(unit), 1) * meanOr(read.get(unit), 1)]))
 }
 
-/**
- * Importance by what units contribute (Wanda, Sun et al. 2023, for whole channels): ‖w‖ · ‖x‖ at each reader, `squares`
- * being Σ x² of its inputs by channel.
- */
-export function scoreByActivation(trace: ChannelTrace, squares: ReadonlyMap<string, Float64Array>): UnitScores {
-  const byMagnitude = scoreByMagnitude(trace)
-  const known = cutsWith(trace.cuts, 'consumer').filter((cut) => squares.has(requestKey(inputOf(cut))))
-  const read = relativeNorms(known, trace.atoms, (cut) => {
-    const inputs = squares.get(requestKey(inputOf(cut))) as Float64Array
-    return energiesOf(cut).map((energy, index) => energy * squaresAt(inputs, index, cut.lanes.length))
-  })
-  return new Map([...byMagnitude].map(([unit, score]) => [unit, meanOr(read.get(unit), score)]))
-}
-
-/** Sums importance that each slice of the producers has by itself, such as |Σ w·∂L/∂w|². */
-export function scoreByProducers(trace: ChannelTrace, energies: (cut: Cut) => Float64Array | undefined): UnitScores {
-  const byMagnitude = scoreByMagnitude(trace)
-  const known = cutsWith(trace.cuts, 'producer').filter((cut) => energies(cut) !== undefined)
-  const made = relativeNorms(known, trace.atoms, (cut) => energies(cut) as Float64Array)
-  return new Map([...byMagnitude].map(([unit, score]) => [unit, meanOr(made.get(unit), score)]))
-}
-
 /** The input a consumer reads, and the axis its channels are on. */
-export function inputOf({ node }: Cut): AxisRequest {
+function inputOf({ node }: Cut): AxisRequest {
   const value = node.inputs[0]
   return { name: value?.name ?? '', axis: node.opType === 'MatMul' ? -1 : 1 }
 }
 
-/** A grouped convolution reads the same slice of its weight in every group. */
-function squaresAt(inputs: Float64Array, index: number, lanes: number): number {
-  let sum = 0
-  for (let at = index; at < inputs.length; at += lanes) sum += inputs[at] as number
-  return sum
+/** ‖w‖²·‖x‖² of each slice that reads a channel; a grouped convolution reads with the same slice in every group. */
+function contributions(cut: Cut, squares: ReadonlyMap<string, Float64Array>): Float64Array {
+  const inputs = squares.get(requestKey(inputOf(cut))) ?? new Float64Array()
+  return energiesOf(cut).map((energy, index) => {
+    let sum = 0
+    for (let at = index; at < inputs.length; at += cut.lanes.length) sum += inputs[at] as number
+    return energy * sum
+  })
+}
+
+/** (Σ w·g)² of each slice, or Σ over batches of (w·g)². */
+function gradientEnergies(
+  { tensor, axis }: Cut,
+  gradients: GradientSums | undefined,
+  importance: 'gradient' | 'taylor',
+): Float64Array {
+  const weights = viewOf(tensor, 'float32')
+  const size = tensor.dims[axis] ?? 1
+  const inner = elementCount(tensor.dims.slice(axis + 1))
+  const sums = new Float64Array(size)
+  for (const [position, weight] of weights.entries()) {
+    const slice = Math.floor(position / inner) % size
+    const term =
+      importance === 'gradient'
+        ? weight * (gradients?.sum[position] ?? 0)
+        : weight ** 2 * (gradients?.squares[position] ?? 0)
+    sums[slice] = (sums[slice] as number) + term
+  }
+  return importance === 'gradient' ? sums.map((sum) => sum * sum) : sums
 }
 
 function cutsWith(cuts: readonly Cut[], role: Cut['role']): Cut[] {

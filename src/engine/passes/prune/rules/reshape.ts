@@ -52,12 +52,7 @@ function patchTarget(node: Node, walk: Walk, axis: number, { axis: to, lanes }: 
   return undefined
 }
 
-function moveLanes(
-  from: readonly Dim[],
-  to: readonly TargetDim[],
-  { axis, lanes }: Moved,
-  walk: Walk,
-): Moved | string {
+function moveLanes(from: readonly Dim[], to: readonly TargetDim[], { axis, lanes }: Moved, walk: Walk): Moved | string {
   const head = sharedHead(from, to)
   if (axis < head) return { axis, lanes }
   const tail = sharedTail(from, to, head)

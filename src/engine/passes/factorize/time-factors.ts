@@ -1,0 +1,33 @@
+import { outputSize, type ConvKernel, type Kernel } from '../../oracle/kernel.ts'
+import type { Factors } from './factors.ts'
+
+/** The kernels of the layers that a layer becomes, in float. */
+export function factorKernels(whole: Kernel, { ranks, before, core, after }: Factors): Kernel[] {
+  const [made = 1, read = 1] = ranks
+  if (whole.op === 'MatMul')
+    return [
+      { ...whole, columns: made },
+      { ...whole, inner: made },
+    ]
+  const [batch, channels, height, width] = whole.input
+  const [outputs, , high, wide] = whole.weight
+  const last = pointwise(batch, made, outputs, ...outputSize(whole))
+  if (core === undefined) return [{ ...whole, weight: [made, channels, high, wide] }, last]
+  return [
+    ...(before === undefined ? [] : [pointwise(batch, channels, read, height, width)]),
+    { ...whole, input: [batch, read, height, width], weight: [made, read, high, wide] },
+    ...(after === undefined ? [] : [last]),
+  ]
+}
+
+function pointwise(batch: number, from: number, to: number, height: number, width: number): ConvKernel {
+  return {
+    op: 'Conv',
+    input: [batch, from, height, width],
+    weight: [to, from, 1, 1],
+    strides: [1, 1],
+    pads: [0, 0, 0, 0],
+    dilations: [1, 1],
+    group: 1,
+  }
+}
