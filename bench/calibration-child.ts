@@ -4,6 +4,7 @@ import { openDataset } from '../src/engine/data/index.ts'
 import { collectRanges } from '../src/engine/calibrate/collect-ranges.ts'
 import { encodeModel, loadModel } from '../src/engine/onnx/index.ts'
 import { createOrtRuntime } from '../src/engine/runtime/ort/index.ts'
+import { peakResidentBytes } from './peak-memory.ts'
 
 const [model = '', data = '', method = '', samples = '', batch = ''] = process.argv.slice(2)
 const runtime = createOrtRuntime()
@@ -40,5 +41,5 @@ const ms = performance.now() - started
 const { user, system } = process.cpuUsage(cpuBefore)
 const cpuMs = (user + system) / 1000
 await dataset.close()
-const peakBytes = process.resourceUsage().maxRSS * 1024
+const peakBytes = peakResidentBytes()
 process.stdout.write(`${JSON.stringify({ ms, cpuMs, peakBytes, tensors: ranges.size })}\n`)

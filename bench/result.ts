@@ -5,6 +5,8 @@ export interface BenchResult {
   readonly method: string
   readonly figures: readonly Figure[]
   readonly targets: readonly Target[]
+  /** Targets that could not be looked at here, and why: they are neither met nor missed. */
+  readonly leftOut?: readonly string[]
 }
 
 interface Figure {

@@ -4,9 +4,11 @@ import type { BenchResult } from './result.ts'
 
 const benchmarks: Readonly<Record<string, () => Promise<{ run: () => Promise<BenchResult> }>>> = {
   artifacts: async () => import('./artifacts.ts'),
+  attention: async () => import('./attention.ts'),
   calibration: async () => import('./calibration.ts'),
   codec: async () => import('./codec.ts'),
   'job-latency': async () => import('./job-latency.ts'),
+  matrix: async () => import('./matrix.ts'),
   prediction: async () => import('./serving/prediction.ts'),
 }
 
@@ -28,13 +30,14 @@ for (const [name, load] of Object.entries(benchmarks)) {
 }
 process.exit(missed === 0 ? 0 : 1)
 
-function format({ name, method, figures, targets }: BenchResult): string {
+function format({ name, method, figures, targets, leftOut = [] }: BenchResult): string {
   const lines = figures.map(({ name, value, unit, ci95 }) => {
     const interval = ci95 === undefined ? '' : `  [${ci95.map(round).join(', ')}]`
     return `  ${name.padEnd(44)} ${round(value)} ${unit}${interval}`
   })
   const verdicts = targets.map(({ text, met }) => `  ${met ? 'met   ' : 'MISSED'} ${text}`)
-  return [`\n${name}: ${method}`, ...lines, ...verdicts, ''].join('\n')
+  const unseen = leftOut.map((text) => `  not run ${text}`)
+  return [`\n${name}: ${method}`, ...lines, ...verdicts, ...unseen, ''].join('\n')
 }
 
 function round(value: number): string {

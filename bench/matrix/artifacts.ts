@@ -1,0 +1,74 @@
+import { mkdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import {
+  builtinRecipes,
+  createOracle,
+  openDataset,
+  openKernelCache,
+  parseRecipe,
+  runRecipe,
+  type Runtime,
+  type RuntimeModule,
+} from '../../src/engine/index.ts'
+import type { CpuInfo } from '../../src/jobs/hosts/cpu.ts'
+import { runPython } from '../child.ts'
+import type { MatrixCase } from './cases.ts'
+
+/** A model file, or why there is none. */
+export type Artifact =
+  | { readonly name: string; readonly path: string }
+  | { readonly name: string; readonly error: string }
+
+const recipeNames = ['lossless', 'int8-dynamic', 'int8-static', 'int8-mixed', 'auto', 'w8'] as const
+
+export interface Host {
+  readonly cpu: CpuInfo
+  readonly runtime: Runtime
+  readonly runtimeModule: RuntimeModule
+  readonly threads: number
+}
+
+/** What each recipe makes of a model, as a job on this host would. */
+export async function makeOurs(each: MatrixCase, folder: string, host: Host): Promise<Artifact[]> {
+  const artifacts: Artifact[] = []
+  for (const name of recipeNames) artifacts.push(await runOne(name, each, path.join(folder, name), host))
+  return artifacts
+}
+
+async function runOne(
+  name: (typeof recipeNames)[number],
+  { model, calibration }: MatrixCase,
+  workDir: string,
+  host: Host,
+): Promise<Artifact> {
+  await mkdir(workDir, { recursive: true })
+  const { cpu, runtime, runtimeModule, threads } = host
+  const dataset = await openDataset(calibration)
+  const oracleHost = { cpu: cpu.model, isa: cpu.isa, ort: runtime.version, threads }
+  const cache = openKernelCache(path.join(tmpdir(), 'hasten-bench-kernels'), oracleHost)
+  try {
+    const result = await runRecipe({
+      model,
+      recipe: parseRecipe(builtinRecipes[name]),
+      runtime,
+      target: { device: 'cpu', threads, batch: 1, isa: cpu.isa },
+      calibration: dataset,
+      signal: new AbortController().signal,
+      workDir,
+      oracle: createOracle({ host: oracleHost, runtime: runtimeModule, cache }),
+    })
+    return { name, path: result.path }
+  } catch (error) {
+    return { name, error: error instanceof Error ? error.message : String(error) }
+  } finally {
+    await dataset.close()
+  }
+}
+
+/** What onnxruntime's Python tools make of it, in every sensible setting. */
+export async function makeTheirs(each: MatrixCase, folder: string, interpreter: string): Promise<Artifact[]> {
+  await mkdir(folder, { recursive: true })
+  const args = [each.model, each.calibration, folder, String(2 ** 20)]
+  return runPython<Artifact[]>(interpreter, 'scripts/fixtures/quantize-baselines.py', args)
+}
