@@ -1,24 +1,15 @@
-import { HastenError } from '../../errors.ts'
-import type { Range } from '../calibrate/affine.ts'
-import { collectRanges, type UseSession } from '../calibrate/collect-ranges.ts'
-import { nameValues } from '../calibrate/observe.ts'
-import type { Dataset } from '../data/index.ts'
-import type { Node, Value } from '../ir/graph.ts'
 import type { Model } from '../ir/model.ts'
-import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
-import type { SessionOptions } from '../runtime/options.ts'
-import { int8Warnings } from './int8-target.ts'
-import { upgradeOpset } from '../rewrite/opset/upgrade.ts'
-import { definePass, type Note, type PassContext, type PassOptions, type PassResult } from './pass.ts'
-import { insertQdq } from './quantize/insert-qdq.ts'
-import { correctBiases, type Correction } from './quantize/correct-bias.ts'
-import { prepareModel } from './quantize/prepare.ts'
-import { headNodes } from './quantize/head-nodes.ts'
-import { observedValues, planQuantization, type Plan, type PlanOptions } from './quantize/plan.ts'
-import { declineModel, describeScheme, resolveScheme, schemeWarnings, type Scheme } from './quantize/scheme.ts'
-import { withSession } from './run-model.ts'
-import { liftConstants } from '../rewrite/lift-constants.ts'
 import { cloneModel } from '../ir/clone.ts'
+import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
+import { liftConstants } from '../rewrite/lift-constants.ts'
+import { upgradeOpset } from '../rewrite/opset/upgrade.ts'
+import { int8Warnings } from './int8-target.ts'
+import { definePass, type Note, type PassContext, type PassOptions, type PassResult } from './pass.ts'
+import { calibratePlan, calibrationData, sessionsOf, type CalibratedPlan } from './quantize/calibrate-plan.ts'
+import { correctBiases, type Correction } from './quantize/correct-bias.ts'
+import { insertQdq } from './quantize/insert-qdq.ts'
+import type { Plan } from './quantize/plan.ts'
+import { declineModel, describeScheme, resolveScheme, schemeWarnings, type Scheme } from './quantize/scheme.ts'
 
 type Options = PassOptions<'quantize.static'>
 
@@ -26,7 +17,7 @@ type Options = PassOptions<'quantize.static'>
 export const quantizeStaticPass = definePass({
   name: 'quantize.static',
   stage: 'calibrate',
-  version: 8,
+  version: 9,
   async run(original, options, context) {
     const model = cloneModel(original)
     liftConstants(model)
@@ -40,17 +31,15 @@ export const quantizeStaticPass = definePass({
   },
 })
 
-type PlanFound = Awaited<ReturnType<typeof calibratePlan>>
-
 async function quantizeModel(
   model: Model,
-  { plan, planOptions, calibration, prepared }: PlanFound,
+  { plan, planOptions, ranges, samples, notes: prepared }: CalibratedPlan,
   options: Options,
   context: PassContext,
 ): Promise<PassResult> {
   const { target, signal } = context
   const scheme = resolveScheme(options, target)
-  insertQdq(model, plan, planOptions, calibration.ranges, scheme)
+  insertQdq(model, plan, planOptions, ranges, scheme)
   removeDeadNodes(model.graph)
   removeUnusedInitializers(model)
   const notes = [...prepared, ...describePlan(plan, scheme), ...plan.notes]
@@ -60,7 +49,7 @@ async function quantizeModel(
     const correction = await correctBiases(model, layers, calibrationData(context), runs, sessionsOf(context))
     notes.push({ action: 'info', reason: describeCorrection(correction) })
   }
-  notes.push(calibrationNote(options, calibration.samples))
+  notes.push(calibrationNote(options, samples))
   return {
     model,
     modified: true,
@@ -72,64 +61,6 @@ async function quantizeModel(
 function unchanged(model: Model, notes: readonly Note[]) {
   return { model, modified: false, notes }
 }
-
-/** Ranges don't depend on the last bits, so calibration runs as fast as the runtime can. */
-function calibrationSession({ target }: PassContext): SessionOptions {
-  return target.threads === undefined ? {} : { intraOpThreads: target.threads }
-}
-
-function sessionsOf(context: PassContext): UseSession {
-  return (model, use) => withSession(context, model, calibrationSession(context), use)
-}
-
-function calibrationData({ calibration }: PassContext): Dataset {
-  if (calibration !== undefined) return calibration
-  throw new HastenError(
-    'dataset_needed',
-    'quantize.static chooses ranges from a calibration dataset, and there is none',
-  )
-}
-
-async function calibratePlan(model: Model, options: Options, scheme: Scheme, context: PassContext) {
-  const { signal, progress, observations } = context
-  const dataset = calibrationData(context)
-  const useSession = sessionsOf(context)
-  const base = {
-    ops: options.ops,
-    exclude: options.exclude,
-    kept: headNodes(model, options.keepHeads),
-    absorbsClamps: !scheme.activations.symmetric,
-  }
-  const free: PlanOptions = { ...base, refusedValue: () => undefined }
-  const outline = planQuantization(model, free)
-  if (outline.anchors.size === 0) return { plan: outline, planOptions: free, calibration: nothingSeen, prepared: [] }
-  const isAnchor = (node: Node) => outline.anchors.has(node)
-  const prepared = await prepareModel(model, options, { isAnchor, dataset, signal, useSession })
-  const runs = { ...options.calibration, affine: scheme.activations, signal, progress, store: observations }
-  const names = nameValues(model)
-  const observed = observedValues(model, base)
-  const wanted = observed.flatMap((value) => names.get(value) ?? [])
-  const { ranges, refused, samples } = await collectRanges(model, wanted, dataset, runs, useSession)
-  const calibrated = observed.flatMap((value) => {
-    const range = ranges.get(names.get(value) ?? '')
-    return range === undefined ? [] : [[value, range] as const]
-  })
-  const calibration: Calibrated = { ranges: new Map(calibrated), samples }
-  const refusedValue = (value: Value) => {
-    if (calibration.ranges.has(value)) return undefined
-    const reason = refused.get(names.get(value) ?? '') ?? 'no sample of the calibration data gave it a value'
-    return `value '${value.name}' can't be quantized: ${reason}`
-  }
-  const planOptions: PlanOptions = { ...base, refusedValue }
-  return { plan: planQuantization(model, planOptions), planOptions, calibration, prepared }
-}
-
-interface Calibrated {
-  readonly ranges: ReadonlyMap<Value, Range>
-  readonly samples: number
-}
-
-const nothingSeen: Calibrated = { ranges: new Map(), samples: 0 }
 
 function describePlan(plan: Plan, scheme: Scheme): Note[] {
   const done =

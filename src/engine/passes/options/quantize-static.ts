@@ -114,6 +114,11 @@ export const quantizeStaticOptions = Type.Object(
           'Flatten',
           'Slice',
           'Resize',
+          'Split',
+          'DepthToSpace',
+          'GatherElements',
+          'ReduceMax',
+          'ReduceMin',
         ]),
         {
           default: [
@@ -136,6 +141,11 @@ export const quantizeStaticOptions = Type.Object(
             'Gather',
             'Tile',
             'Expand',
+            'Split',
+            'DepthToSpace',
+            'GatherElements',
+            'ReduceMax',
+            'ReduceMin',
           ],
           uniqueItems: true,
           description: 'Operator types to run in int8. Those after Gemm only between two that are in int8 anyway.',

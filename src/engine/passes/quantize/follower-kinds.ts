@@ -1,8 +1,9 @@
 import { getString } from '../../ir/attribute.ts'
+import { constantValue } from '../../ops/index.ts'
 import type { Node, Value } from '../../ir/graph.ts'
 
 export interface FollowerKind {
-  /** Whether the output has the scale of the first input, so that only integers move. */
+  /** Whether the outputs have the scale of the first input, so that only integers move. */
   readonly keepsScale: boolean
   /** Inputs that are activations; the others are shapes and the like. */
   readonly activations: (node: Node) => readonly (Value | undefined)[]
@@ -27,6 +28,13 @@ const followerKinds: Readonly<Record<string, FollowerKind>> = {
   Softmax: computes,
   Where: { keepsScale: false, activations: (node) => node.inputs.slice(1) },
   MaxPool: { ...moves, accepts: (node) => node.outputs.length === 1 },
+  // Both inputs activations; weights are for anchors.
+  MatMul: { ...combines, accepts: (node) => node.inputs.every((value) => constantValue(value) === undefined) },
+  Split: moves,
+  DepthToSpace: moves,
+  GatherElements: moves,
+  ReduceMax: moves,
+  ReduceMin: moves,
   Reshape: moves,
   Transpose: moves,
   Squeeze: moves,

@@ -5,10 +5,10 @@ import { constantValue } from '../../ops/index.ts'
 import { isLinearOp } from './linear-nodes.ts'
 
 /**
- * The nodes that are fewer than `count` layers with weights away from an output, counting those layers themselves. An
+ * The nodes, with the reason to keep them in float, that are fewer than `count` layers with weights away from an output, counting those layers themselves. An
  * output of a node with subgraphs is one of theirs.
  */
-export function headNodes({ graph }: Model, count: number): ReadonlySet<Node> {
+export function headNodes({ graph }: Model, count: number): ReadonlyMap<Node, string> {
   const left = new Map<Node, number>()
   const pending = graph.outputs.map((value) => ({ value, layers: count }))
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
@@ -19,7 +19,8 @@ export function headNodes({ graph }: Model, count: number): ReadonlySet<Node> {
     pending.push(...node.inputs.filter(isValue).map((value) => ({ value, layers })))
     for (const { outputs } of subgraphsOf(node)) pending.push(...outputs.map((value) => ({ value, layers })))
   }
-  return new Set(left.keys())
+  const reason = 'it is in the head that the options keep in float'
+  return new Map(Array.from(left.keys(), (node) => [node, reason]))
 }
 
 function hasWeights(node: Node): boolean {

@@ -54,13 +54,14 @@ function chooseParams(
       const source = sourceOf(value)
       if (!params.has(source)) params.set(source, paramsOf(value, ranges, affine))
     }
-    const [output] = node.outputs
-    if (output === undefined || !hasInt8Result(node, plan.isInt8, options)) continue
-    const last = afterClamp(node, options)
-    if (last !== output) clamped.set(last, output)
+    if (!hasInt8Result(node, plan.isInt8, options)) continue
     const [input] = activationInputs(node)
     const kept = keepsScale(node) && input !== undefined ? params.get(sourceOf(input)) : undefined
-    params.set(output, kept ?? paramsOf(last, ranges, affine))
+    for (const output of node.outputs) {
+      const last = afterClamp(output, options)
+      if (last !== output) clamped.set(last, output)
+      params.set(output, kept ?? paramsOf(last, ranges, affine))
+    }
   }
   return { params, clamped }
 }

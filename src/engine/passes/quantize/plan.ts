@@ -20,8 +20,8 @@ export interface Plan {
 export interface PlanOptions {
   readonly ops: readonly string[]
   readonly exclude: readonly string[]
-  /** Nodes near the outputs that stay float. */
-  readonly kept: ReadonlySet<Node>
+  /** Nodes that stay float, and why. */
+  readonly kept: ReadonlyMap<Node, string>
   /** Whether quantizing a value clamps it at 0, as unsigned integers do: a Relu before it is then needless. */
   readonly absorbsClamps: boolean
   /** Why a value can't be quantized, if it can't. */
@@ -30,7 +30,7 @@ export interface PlanOptions {
 
 /** The inputs of an int8 node that are quantized activations. */
 export function activationInputs(node: Node): Value[] {
-  const inputs = isLinearOp(node) ? node.inputs.slice(0, 1) : (followerKind(node)?.activations(node) ?? [])
+  const inputs = followerKind(node)?.activations(node) ?? (isLinearOp(node) ? node.inputs.slice(0, 1) : [])
   return inputs.filter((value) => value !== undefined)
 }
 
@@ -46,7 +46,7 @@ export function observedValues(model: Model, { ops }: Pick<PlanOptions, 'ops'>):
     const wanted = ops.includes(node.opType) || isClamp(node)
     if (!wanted || node.domain !== '') continue
     const inputs = isClamp(node) ? [] : activationInputs(node)
-    for (const value of [...inputs, ...node.outputs.slice(0, 1)]) {
+    for (const value of [...inputs, ...node.outputs]) {
       if (constantValue(value) === undefined && value.name !== '') values.add(value)
     }
   }
@@ -65,20 +65,26 @@ function isClamp(node: Node): boolean {
 /** Chooses the nodes that run in int8. */
 export function planQuantization(model: Model, options: PlanOptions): Plan {
   const anchors = new Map<Node, LinearNode>()
-  const notes: Note[] = []
+  const notes: { readonly at: Node; readonly note: Note }[] = []
   for (const node of nodesWithin(model)) {
     if (!isLinearOp(node) || !options.ops.includes(node.opType)) continue
     const linear = chooseAnchor(node, options)
-    if (typeof linear === 'string') notes.push({ node: node.name, op: node.opType, action: 'skipped', reason: linear })
+    if (typeof linear === 'string') notes.push({ at: node, note: skip(node, linear) })
     else anchors.set(node, linear)
   }
   const followers = chooseFollowers(model, anchors, options)
-  return { anchors, followers, notes, isInt8: (node) => anchors.has(node) || followers.has(node) }
+  const left = notes.filter(({ at }) => !followers.has(at)).map(({ note }) => note)
+  return { anchors, followers, notes: left, isInt8: (node) => anchors.has(node) || followers.has(node) }
+}
+
+function skip({ name, opType }: Node, reason: string): Note {
+  return { node: name, op: opType, action: 'skipped', reason }
 }
 
 function chooseAnchor(node: Node, options: PlanOptions): LinearNode | string {
   if (isExcluded(node, options.exclude)) return 'excluded by the options'
-  if (options.kept.has(node)) return 'it is in the head that the options keep in float'
+  const kept = options.kept.get(node)
+  if (kept !== undefined) return kept
   const linear = readLinear(node)
   if (typeof linear === 'string') return linear
   const [output] = node.outputs
@@ -103,7 +109,7 @@ function isCandidate(node: Node, options: PlanOptions): boolean {
   if (followerKind(node) === undefined || !options.ops.includes(node.opType) || isExcluded(node, options.exclude))
     return false
   if (options.kept.has(node)) return false
-  const values = [...activationInputs(node), ...node.outputs.slice(0, 1)]
+  const values = [...activationInputs(node), ...node.outputs]
   return values.every((value) => constantValue(value) === undefined && options.refusedValue(value) === undefined)
 }
 
@@ -118,16 +124,17 @@ function givesInt8(value: Value, isInt8: (node: Node) => boolean, options: Clamp
 /** A Conv in int8 gives int8. A matrix product can give float as cheaply, and does unless all its readers are int8. */
 export function hasInt8Result(node: Node, isInt8: (node: Node) => boolean, options: ClampOptions): boolean {
   if (!isLinearOp(node) || node.opType === 'Conv') return true
-  const last = afterClamp(node, options)
+  const last = afterClamp(node.outputs[0] as Value, options)
   const readers = [...last.uses].map((use) => use.node)
   return !last.isGraphOutput && readers.length > 0 && readers.every(isInt8)
 }
 
-/** What a node's result becomes after a clamp that only it feeds. Where the scale is given, a clamp would not fit it. */
-export function afterClamp(node: Node, { absorbsClamps }: ClampOptions): Value {
-  const [output] = node.outputs as [Value]
+/** What a result becomes after a clamp that only it feeds. Where the scale is given, a clamp would not fit it. */
+export function afterClamp(output: Value, { absorbsClamps }: ClampOptions): Value {
   const [use] = output.uses
-  if (!absorbsClamps || keepsScale(node) || output.uses.size !== 1 || output.isGraphOutput) return output
+  const node = output.producer
+  if (!absorbsClamps || node === undefined || keepsScale(node) || output.uses.size !== 1 || output.isGraphOutput)
+    return output
   const isHere = use !== undefined && use.index === 0 && use.node.graph === node.graph
   const clamp = isHere && isClamp(use.node) ? use.node : undefined
   return clamp?.outputs[0] ?? output
@@ -136,9 +143,9 @@ export function afterClamp(node: Node, { absorbsClamps }: ClampOptions): Value {
 function beforeClamp(value: Value, options: ClampOptions): Value {
   const { producer } = value
   const source = producer !== undefined && isClamp(producer) ? producer.inputs[0] : undefined
-  return source?.producer !== undefined && afterClamp(source.producer, options) === value ? source : value
+  return source?.producer !== undefined && afterClamp(source, options) === value ? source : value
 }
 
 function readersOf(node: Node, options: ClampOptions): Node[] {
-  return [...afterClamp(node, options).uses].map((use) => use.node)
+  return node.outputs.flatMap((output) => Array.from(afterClamp(output, options).uses, (use) => use.node))
 }

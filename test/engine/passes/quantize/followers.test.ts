@@ -11,6 +11,13 @@ const initializers = {
   v: weights([8, 8, 1, 1], 4),
   b: floats([8], (index) => noise(index, 3)),
   picks: int64s([3], [2, 0, 1]),
+  halves: int64s([2], [4, 4]),
+  space: int64s([2], [2, 3]),
+  elements: int64s(
+    [8, 8, 4, 2],
+    Array.from({ length: 512 }, (_, index) => index % 4),
+  ),
+  double: floats([4], [1, 1, 2, 2]),
   two: int64s([4], [1, 1, 2, 1]),
   wide: int64s([4], [1, 1, 4, 4]),
   mask: tensorOf(
@@ -62,6 +69,35 @@ test.each<[string, NodeSpec[], string]>([
     'QLinearMul',
   ],
   ['AveragePool', [['AveragePool', ['c'], ['m'], { kernel_shape: [2, 2] }]], 'QLinearAveragePool'],
+  [
+    'Split',
+    [
+      ['Split', ['c', 'halves'], ['s', 't'], { axis: 1 }],
+      ['Concat', ['t', 's'], ['m'], { axis: 1 }],
+    ],
+    'Split',
+  ],
+  [
+    'DepthToSpace',
+    [
+      ['DepthToSpace', ['c'], ['e'], { blocksize: 2 }],
+      ['Concat', ['e', 'e', 'e', 'e'], ['m'], { axis: 1 }],
+    ],
+    'DepthToSpace',
+  ],
+  ['GatherElements', [['GatherElements', ['c', 'elements'], ['m'], { axis: 3 }]], 'GatherElements'],
+  ['ReduceMax', [['ReduceMax', ['c', 'space'], ['m'], { keepdims: 1 }]], 'ReduceMax'],
+  ['ReduceMin', [['ReduceMin', ['c', 'space'], ['m'], { keepdims: 1 }]], 'ReduceMin'],
+  ['GlobalAveragePool', [['GlobalAveragePool', ['c'], ['m']]], 'QLinearGlobalAveragePool'],
+  ['Resize', [['Resize', ['c', '', 'double'], ['m'], { mode: 'nearest' }]], 'Resize'],
+  [
+    'MatMul of two activations',
+    [
+      ['Transpose', ['c'], ['t'], { perm: [0, 1, 3, 2] }],
+      ['MatMul', ['c', 't'], ['m']],
+    ],
+    'QLinearMatMul',
+  ],
 ])('%s between Convs runs on integers: one pair is left, at the ends', async (_name, middle, kernel) => {
   const counts = await between(middle)
   expect(counts).toMatchObject({ [kernel]: 1, QLinearConv: 2, QuantizeLinear: 1, DequantizeLinear: 1 })
