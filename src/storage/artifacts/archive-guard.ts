@@ -47,6 +47,8 @@ export function createArchiveGuard(
     async admit(entry, open) {
       entries += 1
       if (entries > limits.maxEntries) throw refuse(`it has more than ${limits.maxEntries} entries`)
+      // The folder itself, which `tar cf model.tar .` writes first.
+      if (entry.kind === 'directory' && /^\.?\/?$/.test(entry.name)) return
       const name = checkEntry(entry, limits)
       if (entry.kind === 'directory') return checkNew(name, 'directory')
       checkNew(name, 'file')

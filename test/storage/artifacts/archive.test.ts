@@ -63,6 +63,16 @@ describe.each(['stream', 'file'] as const)('a good archive from a %s', (from) =>
   })
 })
 
+test('the folder itself, as `tar cf model.tar .` writes it, is no file', async () => {
+  const bytes = await makeTar([
+    { name: './', type: 'directory' },
+    { name: './model.onnx', content: model },
+  ])
+  expect(await unpack(bytes, 'tar')).toEqual({ 'model.onnx': model.toString() })
+  const asFile = await makeTar([{ name: './', content: model }])
+  await expect(unpack(asFile, 'tar')).rejects.toMatchObject({ code: 'archive_invalid' })
+})
+
 test('a name longer than a tar header holds', async () => {
   const name = `${'deep/'.repeat(40)}model.onnx`
   expect(Object.keys(await unpack(await makeTar([{ name, content: model }]), 'tar'))).toEqual([name])
