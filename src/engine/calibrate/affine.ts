@@ -59,6 +59,18 @@ export function affineParams(range: Range, options: AffineOptions): AffineParams
   return { dtype, scale, zeroPoint, low, high }
 }
 
+/** The same numbers with unsigned integers: those of int8 moved up by 128. */
+export function asUnsigned({ dtype, scale, zeroPoint, low, high }: AffineParams): AffineParams {
+  const moved = dtype === 'int8' ? 128 : 0
+  return {
+    dtype: dtype === 'int8' ? 'uint8' : dtype,
+    scale,
+    zeroPoint: zeroPoint + moved,
+    low: low + moved,
+    high: high + moved,
+  }
+}
+
 function middleOf(low: number, high: number): number {
   return roundHalfEven((low + high) / 2)
 }

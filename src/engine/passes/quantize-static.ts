@@ -17,7 +17,7 @@ type Options = PassOptions<'quantize.static'>
 export const quantizeStaticPass = definePass({
   name: 'quantize.static',
   stage: 'calibrate',
-  version: 9,
+  version: 10,
   async run(original, options, context) {
     const model = cloneModel(original)
     liftConstants(model)
@@ -49,6 +49,7 @@ async function quantizeModel(
     const correction = await correctBiases(model, layers, calibrationData(context), runs, sessionsOf(context))
     notes.push({ action: 'info', reason: describeCorrection(correction) })
   }
+  if (scheme.unsigned) notes.push(unsignedNote)
   notes.push(calibrationNote(options, samples))
   return {
     model,
@@ -83,6 +84,12 @@ const rangeSources: Readonly<Record<Options['calibration']['method'], string>> =
   percentile: 'percentiles of the values',
   entropy: 'those of least divergence',
   mse: 'those of least squared error',
+}
+
+const unsignedNote: Note = {
+  action: 'info',
+  reason:
+    'int8 activations are written as uint8 with zero points 128 higher: the same numbers, in the form that x64 has kernels for',
 }
 
 function describeCorrection({ corrected, without }: Correction): string {

@@ -69,11 +69,52 @@ test('a range too narrow for a normal float32 scale gets scale 1', () => {
   })
 })
 
-test('quantizing and back is off by at most half a step inside the range', () => {
-  const params = affineParams({ min: -3.3, max: 8.1 }, { dtype: 'uint8', symmetric: false })
-  for (let value = -3.3; value <= 8.1; value += 0.0137) {
-    const error = Math.abs(dequantizeValue(quantizeValue(value, params), params) - value)
-    expect(error).toBeLessThanOrEqual(params.scale * 0.5001)
+const everyType = (['uint8', 'int8', 'uint16', 'int16', 'uint4', 'int4'] as const).flatMap((dtype) => [
+  { dtype, symmetric: false },
+  { dtype, symmetric: true },
+])
+
+/** Repeatable numbers from 0 to 1. */
+function random(seed: number): () => number {
+  let state = seed
+  return () => (state = (state * 48271) % 2147483647) / 2147483647
+}
+
+test.each(everyType)(
+  '$dtype, symmetric $symmetric: back is off by at most half a step, for any range and value in it',
+  (options) => {
+    const next = random(7)
+    for (let round = 0; round < 200; round += 1) {
+      const size = 10 ** (12 * next() - 6)
+      const [one, other] = [(2 * next() - 1) * size, (2 * next() - 1) * size]
+      const [min, max] = [Math.min(one, other), Math.max(one, other)]
+      const params = affineParams({ min, max }, options)
+      for (let sample = 0; sample <= 40; sample += 1) {
+        const value = sample === 0 ? min : sample === 1 ? max : min + (max - min) * next()
+        const integer = quantizeValue(value, params)
+        expect(integer).toBeGreaterThanOrEqual(params.low)
+        expect(integer).toBeLessThanOrEqual(params.high)
+        const error = Math.abs(dequantizeValue(integer, params) - value)
+        // The scale is rounded to float32, which moves the ends of the range by a little.
+        expect(error).toBeLessThanOrEqual(params.scale * (0.5 + 2 ** -8))
+      }
+    }
+  },
+)
+
+test.each(everyType)('$dtype, symmetric $symmetric: an integer comes back as itself, and order is kept', (options) => {
+  const next = random(11)
+  for (let round = 0; round < 50; round += 1) {
+    const params = affineParams({ min: -next() * 9, max: next() * 9 }, options)
+    const { low, high } = params
+    const step = Math.max(1, Math.floor((high - low) / 64))
+    let before = Number.NEGATIVE_INFINITY
+    for (let integer = low; integer <= high; integer += step) {
+      const value = dequantizeValue(integer, params)
+      expect(quantizeValue(value, params)).toBe(integer)
+      expect(value).toBeGreaterThan(before)
+      before = value
+    }
   }
 })
 

@@ -131,7 +131,8 @@ test('int8 activations are symmetric, and keep the Relu', async () => {
   const zeroPoints = [...model.graph.nodes]
     .filter(({ opType }) => opType === 'QuantizeLinear')
     .map(({ inputs }) => inputs[2]?.initializer)
-  for (const tensor of zeroPoints) expect(viewOf(tensor as Tensor, 'int8')[0]).toBe(0)
+  // The same numbers as int8 around 0, in the form that x64 has kernels for.
+  for (const tensor of zeroPoints) expect(viewOf(tensor as Tensor, 'uint8')[0]).toBe(128)
   for (const close of await similarity(original, model)) expect(close).toBeGreaterThan(0.999)
 })
 

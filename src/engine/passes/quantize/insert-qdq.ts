@@ -1,4 +1,4 @@
-import { affineParams, type AffineOptions, type AffineParams, type Range } from '../../calibrate/affine.ts'
+import { affineParams, asUnsigned, type AffineParams, type Range } from '../../calibrate/affine.ts'
 import { HastenError } from '../../../errors.ts'
 import { subgraphsOf } from '../../ir/attribute.ts'
 import type { Graph, Node, Value } from '../../ir/graph.ts'
@@ -21,7 +21,7 @@ export function insertQdq(
   scheme: Scheme,
 ): void {
   const types = inferTypes(model)
-  const { params, clamped } = chooseParams(model, plan, planOptions, ranges, scheme.activations)
+  const { params, clamped } = chooseParams(model, plan, planOptions, ranges, scheme)
   for (const [after, before] of clamped) removeClamp(after, before)
   for (const linear of plan.anchors.values()) {
     const input = params.get(linear.node.inputs[0] as Value) as AffineParams
@@ -44,7 +44,7 @@ function chooseParams(
   plan: Plan,
   options: PlanOptions,
   ranges: ReadonlyMap<Value, Range>,
-  affine: AffineOptions,
+  scheme: Scheme,
 ): Activations {
   const params = new Map<Value, AffineParams>()
   const clamped = new Map<Value, Value>()
@@ -52,7 +52,7 @@ function chooseParams(
   for (const node of Iterator.from(orderWithin(model.graph)).filter(plan.isInt8)) {
     for (const value of activationInputs(node)) {
       const source = sourceOf(value)
-      if (!params.has(source)) params.set(source, paramsOf(value, ranges, affine))
+      if (!params.has(source)) params.set(source, paramsOf(value, ranges, scheme))
     }
     if (!hasInt8Result(node, plan.isInt8, options)) continue
     const [input] = activationInputs(node)
@@ -60,7 +60,7 @@ function chooseParams(
     for (const output of node.outputs) {
       const last = afterClamp(output, options)
       if (last !== output) clamped.set(last, output)
-      params.set(output, kept ?? paramsOf(last, ranges, affine))
+      params.set(output, kept ?? paramsOf(last, ranges, scheme))
     }
   }
   return { params, clamped }
@@ -74,12 +74,14 @@ function* orderWithin(graph: Graph): IterableIterator<Node> {
   }
 }
 
-function paramsOf(value: Value, ranges: ReadonlyMap<Value, Range>, affine: AffineOptions): AffineParams {
-  // A probability reaches 1 sooner or later, whatever the calibration samples showed.
-  if (value.producer?.opType === 'Softmax') return affineParams({ min: 0, max: 1 }, affine)
-  const range = ranges.get(value)
+/** A probability reaches 1 sooner or later, whatever the calibration samples showed. */
+const probability: Range = { min: 0, max: 1 }
+
+function paramsOf(value: Value, ranges: ReadonlyMap<Value, Range>, { activations, unsigned }: Scheme): AffineParams {
+  const range = value.producer?.opType === 'Softmax' ? probability : ranges.get(value)
   if (range === undefined) throw new HastenError('internal', `value '${value.name}' was not calibrated`)
-  return affineParams(range, affine)
+  const params = affineParams(range, activations)
+  return unsigned ? asUnsigned(params) : params
 }
 
 function removeClamp(after: Value, before: Value): void {

@@ -12,6 +12,8 @@ type Options = Pick<
 export interface Scheme {
   readonly activations: AffineOptions
   readonly weights: AffineOptions & { readonly reduceRange: boolean }
+  /** Whether int8 activations are written as uint8. */
+  readonly unsigned: boolean
   readonly perChannel: boolean
   /** Elements along the reduced axis of a matrix that share a scale; undefined for none. */
   readonly block: number | undefined
@@ -34,12 +36,21 @@ export function resolveScheme(options: Options, target: Target): Scheme {
       symmetric: symmetricActivations === 'auto' ? signed : symmetricActivations === 'always',
     },
     weights: { dtype: weights, symmetric: symmetricWeights, reduceRange },
+    unsigned: activations === 'int8' && isX64(target),
     perChannel,
     block: block === 0 ? undefined : block,
   }
   const reason = refusals.find(({ when }) => when(scheme))?.reason
   if (reason !== undefined) throw new HastenError('recipe_invalid', `pass 'quantize.static': ${reason}`)
   return scheme
+}
+
+/**
+ * On x64 the kernels take uint8 activations. ONNX Runtime rewrites pairs of int8 to that, but only those with one reader,
+ * and leaves what has pairs of both types around it in float.
+ */
+function isX64({ device, isa }: Target): boolean {
+  return device === 'cpu' && isa.some((feature) => feature.startsWith('avx') || feature.startsWith('sse'))
 }
 
 /** Why a model can't have a scheme, if it can't. */
@@ -81,24 +92,23 @@ export function describeScheme({ activations, weights }: Scheme): string {
 }
 
 /** What to know about the speed of a scheme on CPUs. */
-export function schemeWarnings({ activations, weights }: Scheme, { device }: Target): Warning[] {
+export function schemeWarnings(scheme: Scheme, { device }: Target): Warning[] {
+  const { activations, weights } = scheme
   if (device !== 'cpu') return []
   if (!isByte(activations.dtype) || !isByte(weights.dtype)) {
     const hint = `No CPU kernel multiplies ${activations.dtype} by ${weights.dtype}: the products run in float between conversions. The model is smaller, not faster.`
     return [{ code: 'scheme_not_accelerated', hint }]
   }
-  return slower.flatMap(({ when, hint }) => (when({ activations, weights }) ? [{ code: 'scheme_slower', hint }] : []))
+  return slower.flatMap(({ when, hint }) => (when(scheme) ? [{ code: 'scheme_slower', hint }] : []))
 }
 
-type Types = Pick<Scheme, 'activations' | 'weights'>
-
-const slower: readonly { readonly when: (types: Types) => boolean; readonly hint: string }[] = [
+const slower: readonly { readonly when: (scheme: Scheme) => boolean; readonly hint: string }[] = [
   {
     when: ({ weights }) => weights.dtype === 'uint8',
     hint: 'uint8 weights have slower kernels than int8 ones on CPUs with 8-bit dot products; they do not saturate on the others.',
   },
   {
-    when: ({ activations }) => activations.dtype === 'int8',
-    hint: 'On x64 ONNX Runtime turns int8 activations into uint8, but not where a float Conv or Gemm reads them: the layer before it then runs in float. uint8 activations have no such gap.',
+    when: ({ activations, unsigned }) => activations.dtype === 'int8' && !unsigned,
+    hint: 'On x64 ONNX Runtime turns int8 activations into uint8, but not values that more than one node reads, or a float Conv or Gemm: the nodes around them then run in float. uint8 activations have no such gap.',
   },
 ]

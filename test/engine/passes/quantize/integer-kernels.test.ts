@@ -4,7 +4,14 @@ import type { Node } from '../../../../src/engine/ir/graph.ts'
 import { viewOf, type Tensor } from '../../../../src/engine/ir/tensor.ts'
 import { decodedModel, type ModelSpec } from '../../../support/models.ts'
 import { countOps, floats, numbers, optimizedByRuntime, runModel, type NodeSpec } from '../support.ts'
-import { integerConv, integerMatMul, type Output, type Quantized, type QuantizedWeights } from './integer-kernels.ts'
+import {
+  integerAdd,
+  integerConv,
+  integerMatMul,
+  type Output,
+  type Quantized,
+  type QuantizedWeights,
+} from './integer-kernels.ts'
 import { quantize } from './support.ts'
 
 /** Repeatable integers from low to high. */
@@ -42,10 +49,11 @@ function exactWeights(dims: readonly number[], axis: number, limit: number): Ten
 }
 
 /** Constants of the Q or DQ node that a value comes from. */
-function constants(node: Node | undefined): { data: Tensor; scales: number[]; zeroPoint: number } {
+function constants(node: Node | undefined) {
   const [data, scale, zero] = (node?.inputs ?? []).map((value) => value?.initializer)
   const zeroPoint = zero === undefined ? 0 : Number(viewOf(zero)[0])
-  return { data: data as Tensor, scales: numbers(scale), zeroPoint }
+  const [low, high] = zero?.dtype === 'int8' ? ([-128, 127] as const) : ([0, 255] as const)
+  return { data: data as Tensor, scales: numbers(scale), zeroPoint, low, high }
 }
 
 interface Layer {
@@ -56,10 +64,9 @@ interface Layer {
 }
 
 /** What the pass made of the one layer of a model, as integers. */
-function readLayer(model: Model, x: Tensor, dtype: 'uint8' | 'int8'): Layer {
+function readLayer(model: Model, x: Tensor): Layer {
   const layer = [...model.graph.nodes].find(({ name }) => name === 'layer')
   const [input, weight, bias] = (layer?.inputs ?? []).map((value) => constants(value?.producer))
-  const [low, high] = dtype === 'uint8' ? ([0, 255] as const) : ([-128, 127] as const)
   const { scales, zeroPoint } = input as ReturnType<typeof constants>
   const values = numbers(x).map((value) => Math.round(value / (scales[0] as number)) + zeroPoint)
   const result = constants(
@@ -68,13 +75,18 @@ function readLayer(model: Model, x: Tensor, dtype: 'uint8' | 'int8'): Layer {
   const { data } = weight as ReturnType<typeof constants>
   return {
     input: { values, dims: x.dims, scale: scales[0] as number, zeroPoint },
-    weights: { values: Array.from(viewOf(data, 'int8')), dims: data.dims, scales: weight?.scales as number[] },
+    weights: {
+      values: Array.from(viewOf(data, data.dtype as 'int8' | 'uint8')),
+      dims: data.dims,
+      scales: weight?.scales as number[],
+      zeroPoint: weight?.zeroPoint ?? 0,
+    },
     bias: bias === undefined ? [] : Array.from(viewOf(bias.data, 'int32')),
     output: {
       scale: result.scales[0] as number,
       zeroPoint: result.zeroPoint,
-      low,
-      high,
+      low: result.low,
+      high: result.high,
     },
   }
 }
@@ -121,7 +133,7 @@ test.each(schemes)('QLinearConv with %s activations, per channel %s, gives our i
     const original = modelOf([['Conv', ['x', 'w', 'b'], ['y'], attributes, 'layer']], ['n', 4, 7, 7], { w, b })
     const { model } = await quantize(original, { activations: dtype, perChannel }, x)
     expect(countOps(await optimizedByRuntime(model))).toMatchObject({ QLinearConv: 1 })
-    const { input, weights, bias, output } = readLayer(model, x, dtype)
+    const { input, weights, bias, output } = readLayer(model, x)
     const expected = integerConv(input, weights, bias, output, { pad, stride, groups: group })
     expect(await runtimeIntegers(model, x, output)).toEqual(expected)
     expect(new Set(expected).size).toBeGreaterThan(50)
@@ -149,7 +161,7 @@ test.each(schemes)(
       })
       const { model } = await quantize(original, { activations: dtype, perChannel }, x)
       expect(countOps(await optimizedByRuntime(model))[kernel]).toBeGreaterThanOrEqual(1)
-      const { input, weights, bias, output } = readLayer(model, x, dtype)
+      const { input, weights, bias, output } = readLayer(model, x)
       const expected = integerMatMul(input, weights, bias, output)
       expect(await layerIntegers(model, x, output)).toEqual(expected)
       expect(new Set(expected).size).toBeGreaterThan(20)
@@ -181,7 +193,121 @@ test.each([true, false])('halves go to the even integer, per channel %s', async 
     { w, second: exactWeights([2, 3], 1, limit) },
   )
   const { model } = await quantize(original, { perChannel }, x)
-  const { output } = readLayer(model, x, 'uint8')
+  const { output } = readLayer(model, x)
   const results = await layerIntegers(model, x, output)
   expect(results.slice(0, 12)).toEqual([0, 0, 1, 0, 2, 1, 3, 2, 4, 2, 5, 2])
+})
+
+test.each(['uint8', 'int8'] as const)('weights with a zero point, %s activations, give our integers', async (dtype) => {
+  const asymmetric = { activations: dtype, weights: 'uint8', symmetricWeights: false, perChannel: false }
+  const images = inputOf([2, 4, 5, 5], dtype)
+  const filter = tensorOfIntegers([6, 4, 3, 3], -55, 200, 17, 1 / 64)
+  const conv = modelOf([['Conv', ['x', 'w'], ['y'], {}, 'layer']], ['n', 4, 5, 5], { w: filter })
+  const rows = inputOf([5, 24], dtype)
+  const matrix = tensorOfIntegers([24, 10], -55, 200, 19, 1 / 64)
+  const gemm = modelOf(
+    [
+      ['Gemm', ['x', 'w'], ['m'], {}, 'layer'],
+      ['Gemm', ['m', 'second'], ['y']],
+    ],
+    ['n', 24],
+    { w: matrix, second: tensorOfIntegers([10, 3], -55, 200, 23, 1 / 64) },
+  )
+  const convolved = readLayer((await quantize(conv, asymmetric, images)).model, images)
+  expect(convolved.weights.zeroPoint).toBe(55)
+  const { model } = await quantize(conv, asymmetric, images)
+  expect(await runtimeIntegers(model, images, convolved.output)).toEqual(
+    integerConv(convolved.input, convolved.weights, convolved.bias, convolved.output),
+  )
+  const multiplied = await quantize(gemm, asymmetric, rows)
+  const { input, weights, bias, output } = readLayer(multiplied.model, rows)
+  expect(await layerIntegers(multiplied.model, rows, output)).toEqual(integerMatMul(input, weights, bias, output))
+})
+
+/** Parameters of the pair on what a node of this name gives. */
+function pairAfter(model: Model, name: string): Output {
+  const node = [...model.graph.nodes].find((each) => each.name === name)
+  const pair = [...(node?.outputs[0]?.uses ?? [])].find((use) => use.node.opType === 'QuantizeLinear')?.node
+  const { scales, zeroPoint, low, high } = constants(pair)
+  return { scale: scales[0] as number, zeroPoint, low, high }
+}
+
+/** A Conv that gives its input, and one that gives the channels in reverse. */
+function selectors(channels: number): Record<'keep' | 'turn', Tensor> {
+  const pick = (from: (channel: number) => number) =>
+    floats([channels, channels, 1, 1], (index) => (index % channels === from(Math.floor(index / channels)) ? 1 : 0))
+  return { keep: pick((channel) => channel), turn: pick((channel) => channels - 1 - channel) }
+}
+
+test.each(['uint8', 'int8'] as const)(
+  'QLinearAdd with %s activations gives our integers, halves to even',
+  async (dtype) => {
+    const [low, high] = dtype === 'uint8' ? [-64, 191] : [-127, 127]
+    const values = integers(2 * 4 * 5 * 5, low, high, 5)
+    // Both extremes in both summands at once, so that the scale of the sum is twice theirs.
+    for (const channel of [0, 3]) for (const [at, value] of [low, high].entries()) values[channel * 25 + at] = value
+    const x = floats(
+      [2, 4, 5, 5],
+      values.map((value) => value / 32),
+    )
+    const original = modelOf(
+      [
+        ['Conv', ['x', 'keep'], ['a'], {}, 'one'],
+        ['Conv', ['x', 'turn'], ['b'], {}, 'other'],
+        ['Add', ['a', 'b'], ['s'], {}, 'layer'],
+        ['Conv', ['s', 'keep'], ['y']],
+      ],
+      ['n', 4, 5, 5],
+      selectors(4),
+    )
+    const { model } = await quantize(original, { activations: dtype }, x)
+    expect(countOps(await optimizedByRuntime(model))).toMatchObject({ QLinearAdd: 1, QLinearConv: 3 })
+    const [one, other, sum] = ['one', 'other', 'layer'].map((name) => pairAfter(model, name)) as [
+      Output,
+      Output,
+      Output,
+    ]
+    expect([one.scale, other.scale, sum.scale]).toEqual([1 / 32, 1 / 32, 1 / 16])
+    const turned = values.map(
+      (_, index) =>
+        values[Math.floor(index / 100) * 100 + (3 - (Math.floor(index / 25) % 4)) * 25 + (index % 25)] as number,
+    )
+    const quantized = (integersOf: readonly number[], params: Output) => ({
+      values: integersOf.map((value) => value + params.zeroPoint),
+      dims: x.dims,
+      scale: params.scale,
+      zeroPoint: params.zeroPoint,
+    })
+    const expected = integerAdd(quantized(values, one), quantized(turned, other), sum)
+    expect(await layerIntegers(model, x, sum)).toEqual(expected)
+    expect(values.filter((value, index) => (value + (turned[index] as number)) % 2 !== 0).length).toBeGreaterThan(20)
+  },
+)
+
+test.each(['uint8', 'int8'] as const)('QLinearMatMul of two %s activations gives our integers', async (dtype) => {
+  const x = inputOf([1, 1, 8, 8], dtype)
+  const original = modelOf(
+    [
+      ['Conv', ['x', 'keep'], ['a'], {}, 'one'],
+      ['Transpose', ['a'], ['t'], { perm: [0, 1, 3, 2] }, 'other'],
+      ['MatMul', ['a', 't'], ['m'], {}, 'layer'],
+      ['Conv', ['m', 'keep'], ['y']],
+    ],
+    ['n', 1, 8, 8],
+    selectors(1),
+  )
+  const { model } = await quantize(original, { activations: dtype }, x)
+  expect(countOps(await optimizedByRuntime(model))).toMatchObject({ QLinearMatMul: 1, QLinearConv: 2 })
+  const [one, output] = ['one', 'layer'].map((name) => pairAfter(model, name)) as [Output, Output]
+  const values = numbers(x).map((value) => Math.round(value / one.scale) + one.zeroPoint)
+  const { scale, zeroPoint } = one
+  const transposed = values.map((_, index) => values[(index % 8) * 8 + Math.floor(index / 8)] as number)
+  const expected = integerMatMul(
+    { values, dims: [8, 8], scale, zeroPoint },
+    { values: transposed, dims: [8, 8], scales: [scale], zeroPoint },
+    [],
+    output,
+  )
+  expect(await layerIntegers(model, x, output)).toEqual(expected)
+  expect(new Set(expected).size).toBeGreaterThan(20)
 })

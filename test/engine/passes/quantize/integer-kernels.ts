@@ -8,11 +8,12 @@ export interface Quantized {
   readonly zeroPoint: number
 }
 
-/** Integer weights with a scale per output channel (or one for all) and zero point 0. */
+/** Integer weights with a scale per output channel (or one for all) and one zero point. */
 export interface QuantizedWeights {
   readonly values: readonly number[]
   readonly dims: readonly number[]
   readonly scales: readonly number[]
+  readonly zeroPoint: number
 }
 
 export interface Output {
@@ -57,7 +58,7 @@ export function integerConv(
     let sum = bias[filter] ?? 0
     for (let tap = 0; tap < perGroup * kernelH * kernelW; tap += 1) {
       const [kx, ky, c] = [tap % kernelW, Math.floor(tap / kernelW) % kernelH, Math.floor(tap / (kernelW * kernelH))]
-      const weight = weights.values[filter * perGroup * kernelH * kernelW + tap] as number
+      const weight = (weights.values[filter * perGroup * kernelH * kernelW + tap] as number) - weights.zeroPoint
       sum += at(n, first + c, y * stride + ky - pad, x * stride + kx - pad) * weight
     }
     results.push(requantize(sum, input.scale, scaleAt(weights, filter), output))
@@ -78,9 +79,17 @@ export function integerMatMul(
     const [row, column] = [Math.floor(index / columns), index % columns]
     let sum = bias[column] ?? 0
     for (let k = 0; k < inner; k += 1) {
-      sum +=
-        ((input.values[row * inner + k] as number) - input.zeroPoint) * (weights.values[k * columns + column] as number)
+      const weight = (weights.values[k * columns + column] as number) - weights.zeroPoint
+      sum += ((input.values[row * inner + k] as number) - input.zeroPoint) * weight
     }
     return requantize(sum, input.scale, scaleAt(weights, column), output)
+  })
+}
+
+/** QLinearAdd of two tensors of the same dims. */
+export function integerAdd(one: Quantized, other: Quantized, { scale, zeroPoint, low, high }: Output): number[] {
+  return one.values.map((value, index) => {
+    const sum = (value - one.zeroPoint) * one.scale + ((other.values[index] as number) - other.zeroPoint) * other.scale
+    return Math.min(high, Math.max(low, roundHalfEven(sum / scale) + zeroPoint))
   })
 }
