@@ -1,13 +1,14 @@
 import { attribute, getAttribute, getFloat, getInt, getInts, getString, type Attribute } from '../../ir/attribute.ts'
 import type { Graph, Node, Value } from '../../ir/graph.ts'
-import { tensorOf } from '../../ir/tensor.ts'
+import { tensorOf, viewOf } from '../../ir/tensor.ts'
+import type { Dim } from '../../ir/value-type.ts'
 import { constantValue } from '../../ops/index.ts'
 import { numbersOf } from '../constants.ts'
 
 interface AdapterTools {
   readonly graph: Graph
-  /** Rank of a value, when it is known. */
-  readonly rankOf: (value: Value | undefined) => number | undefined
+  /** Dims of a value, when its rank is known. */
+  readonly dimsOf: (value: Value | undefined) => readonly Dim[] | undefined
 }
 
 /** Makes a node mean in one version what it meant in the one before. Gives a reason when it can't. */
@@ -130,9 +131,9 @@ const scalesToInput: Adapter = (node, { graph }) => {
  * Before opset 13 the input was flattened to two axes at `axis` and the softmax ran over the second; since then it
  * runs over `axis` alone. The same when `axis` is the last; else flatten, run, and restore the shape.
  */
-const adaptSoftmax: Adapter = (node, { graph, rankOf }) => {
+const adaptSoftmax: Adapter = (node, { graph, dimsOf }) => {
   const axis = getInt(node, 'axis', 1)
-  const rank = rankOf(node.inputs[0]) ?? rankOf(node.outputs[0])
+  const rank = (dimsOf(node.inputs[0]) ?? dimsOf(node.outputs[0]))?.length
   node.setAttribute('axis', attribute.int(-1))
   if (axis === -1 || (rank !== undefined && axis === rank - 1)) return undefined
   const [input] = node.inputs
@@ -158,6 +159,35 @@ const adaptBatchNorm: Adapter = (node) => {
   if (getInt(node, 'spatial', 1) === 0) return 'it normalizes each element by itself'
   node.removeAttribute('spatial')
   return undefined
+}
+
+/** Scale and bias were one number per group; since opset 21 they are one per channel. */
+const adaptGroupNorm: Adapter = (node, { graph, dimsOf }) => {
+  const groups = getInt(node, 'num_groups', 1)
+  const channels = dimsOf(node.inputs[0])?.[1]
+  const given = [1, 2].map((index) => constantValue(node.inputs[index]))
+  if (typeof channels !== 'number') return 'how many channels it has is not known'
+  for (const [at, tensor] of given.entries()) {
+    if (tensor?.dtype !== 'float32' || tensor.dims[0] !== groups)
+      return 'its scale and bias are not one constant per group'
+    const numbers = viewOf(tensor, 'float32')
+    const repeated = Float32Array.from({ length: channels }, (_, channel) => {
+      return numbers[Math.floor((channel * groups) / channels)] as number
+    })
+    const name = graph.freshName(`${node.name}/${at === 0 ? 'scale' : 'bias'}`)
+    node.setInput(at + 1, graph.addInitializer(name, tensorOf('float32', [channels], repeated)))
+  }
+  return undefined
+}
+
+/** Before opset 10 the mask was of the dtype of the data. */
+const declineMask: Adapter = (node) =>
+  node.outputs.slice(1).some((mask) => mask.uses.size > 0 || mask.isGraphOutput) ? 'its mask is read' : undefined
+
+/** A way to place pixels that only opset 11 has. */
+const declineOldPixels: Adapter = (node) => {
+  const coordinates = getString(node, 'coordinate_transformation_mode', 'half_pixel')
+  return coordinates === 'tf_half_pixel_for_nn' ? 'it places pixels by tf_half_pixel_for_nn' : undefined
 }
 
 const decline =
@@ -212,11 +242,24 @@ const renameModes: Adapter = (node) => {
   return undefined
 }
 
+/** What ONNX Runtime 1.30 can't run on CPUs in opset 22, though it means the same. */
+const withoutKernel = [
+  'Bernoulli',
+  'GlobalLpPool',
+  'MaxRoiPool',
+  'Multinomial',
+  'RandomNormal',
+  'RandomNormalLike',
+  'RandomUniform',
+  'RandomUniformLike',
+  'RoiAlign',
+]
+
 /** What changed incompatibly, by the version it changed in. Every other operator reads the same in both versions. */
 export const adapters: Readonly<Record<number, Readonly<Record<string, Adapter>>>> = {
   8: {},
   9: { BatchNormalization: adaptBatchNorm, Upsample: scalesToInput, Scan: decline('Scan changed its layout') },
-  10: { Slice: adaptSlice, TopK: adaptTopK, Upsample: toResize((node) => node.inputs[1]) },
+  10: { Dropout: declineMask, Slice: adaptSlice, TopK: adaptTopK, Upsample: toResize((node) => node.inputs[1]) },
   11: { Clip: adaptClip, Pad: adaptPad, Resize: adaptResize, Scatter: renameTo('ScatterElements') },
   12: { Dropout: adaptDropout },
   13: {
@@ -227,6 +270,7 @@ export const adapters: Readonly<Record<number, Readonly<Record<string, Adapter>>
     Softmax: adaptSoftmax,
     LogSoftmax: adaptSoftmax,
     Hardmax: adaptSoftmax,
+    Resize: declineOldPixels,
   },
   14: { BatchNormalization: declineTraining },
   16: { RoiAlign: setDefault('coordinate_transformation_mode', attribute.string('output_half_pixel')) },
@@ -235,7 +279,8 @@ export const adapters: Readonly<Record<number, Readonly<Record<string, Adapter>>
     Split: nameParts,
   },
   20: { DFT: axisToInput, GridSample: renameModes },
-  21: { GroupNormalization: decline('its scale and bias are per group, since opset 21 per channel') },
+  21: { GroupNormalization: adaptGroupNorm },
+  22: Object.fromEntries(withoutKernel.map((opType) => [opType, decline('ONNX Runtime has no kernel for it yet')])),
 }
 
 /** A Resize made of an Upsample has the new form already. */

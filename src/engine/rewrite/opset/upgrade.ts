@@ -44,11 +44,11 @@ export function upgradeOpset(model: Model, target: number = perChannelOpset): st
 
 function adaptNodes(model: Model, version: number): string | undefined {
   const types = inferTypes(model)
-  const rankOf = (value: Value | undefined) => types.of(value)?.dims?.length
+  const dimsOf = (value: Value | undefined) => types.of(value)?.dims ?? undefined
   for (const graph of graphsWithin(model.graph)) {
     for (const node of graph.nodes) {
       const adapt = node.domain === '' ? adapters[version]?.[node.opType] : undefined
-      const reason = adapt?.(node, { graph, rankOf })
+      const reason = adapt?.(node, { graph, dimsOf })
       if (reason !== undefined) return `${node.opType} '${node.name}': ${reason}`
     }
   }

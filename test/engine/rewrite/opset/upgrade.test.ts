@@ -163,11 +163,7 @@ test.each<[string, number, number, NodeSpec[], Partial<ModelSpec>?, Record<strin
   await expectSame(original, model, (feeds ?? { x }) as never)
 })
 
-test('what can not be upgraded says why, and nothing is upgraded further than there are adapters', () => {
-  const group = modelOf(18, [['GroupNormalization', ['x', 'one', 'zero'], ['y'], { num_groups: 2 }]], {
-    initializers: ones,
-  })
-  expect(upgradeOpset(group, 21)).toMatch(/per group/)
+test('nothing is upgraded further than there are adapters', () => {
   expect(upgradeOpset(modelOf(17, [['Relu', ['x'], ['y']]]), 23)).toBe('there are no adapters beyond opset 22')
 })
 
