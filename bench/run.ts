@@ -10,6 +10,7 @@ const benchmarks: Readonly<Record<string, () => Promise<{ run: () => Promise<Ben
   'job-latency': async () => import('./job-latency.ts'),
   matrix: async () => import('./matrix.ts'),
   prediction: async () => import('./serving/prediction.ts'),
+  training: async () => import('./training.ts'),
 }
 
 const wanted = process.argv.slice(2)

@@ -30,7 +30,7 @@ export const io = {
 } as const
 
 /** What a student learns from teachers: α·L_hard + (1 − α)·T²·KL(teacher ‖ student), plus features. */
-export interface TeacherTerms {
+interface TeacherTerms {
   /** Teachers, whose logits are averaged. */
   readonly count: number
   /** Weight of the labels; with 0 none are needed. */

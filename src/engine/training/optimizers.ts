@@ -5,7 +5,7 @@ import type { OptimizerOptions } from './options.ts'
 type Kind = OptimizerOptions['kind']
 
 /** Vectors of all parameters end to end, in the order of the layout. */
-export interface UpdateInputs {
+interface UpdateInputs {
   readonly parameters: Value
   readonly gradient: Value
   /** The optimizer's own vectors, by the names of `slots`; zeros before the first update. */
@@ -16,7 +16,7 @@ export interface UpdateInputs {
   readonly decay: Value | undefined
 }
 
-export interface Updated {
+interface Updated {
   readonly parameters: Value
   readonly slots: Readonly<Record<string, Value>>
 }
@@ -33,7 +33,7 @@ interface OptimizerRule<K extends Kind> {
 }
 
 /** The optimizers, with the arithmetic of PyTorch's of the same name. */
-export const optimizers: { readonly [K in Kind]: OptimizerRule<K> } = {
+const optimizers: { readonly [K in Kind]: OptimizerRule<K> } = {
   sgd: {
     slots: ['momentum'],
     scalars: (_options, _update, rate) => ({ rate }),

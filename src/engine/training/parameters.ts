@@ -104,7 +104,7 @@ function isWeightUse({ node, index }: Use): boolean {
 }
 
 /** Everything that a value is computed from. */
-export function valuesBefore(value: Value): ReadonlySet<Value> {
+function valuesBefore(value: Value): ReadonlySet<Value> {
   const reached = new Set([value])
   const visited = new Set<Node>()
   const pending = value.producer === undefined ? [] : [value.producer]

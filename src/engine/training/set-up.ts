@@ -16,7 +16,7 @@ import type { TrainOptions } from './train-options.ts'
 import { maskVector } from './update.ts'
 
 /** Some samples of a dataset. */
-export interface Subset {
+interface Subset {
   readonly samples: Samples
   readonly indices: Uint32Array
 }
