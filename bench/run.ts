@@ -5,6 +5,7 @@ import type { BenchResult } from './result.ts'
 const benchmarks: Readonly<Record<string, () => Promise<{ run: () => Promise<BenchResult> }>>> = {
   artifacts: async () => import('./artifacts.ts'),
   attention: async () => import('./attention.ts'),
+  autodiff: async () => import('./autodiff.ts'),
   calibration: async () => import('./calibration.ts'),
   codec: async () => import('./codec.ts'),
   'job-latency': async () => import('./job-latency.ts'),

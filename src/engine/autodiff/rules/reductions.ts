@@ -16,9 +16,9 @@ function axesOf(back: Backward): readonly number[] | undefined {
   return getInt(node, 'noop_with_empty_axes', 0) === 1 ? [] : undefined
 }
 
-/** A value of the output's dims, with the reduced axes back as dims of 1. */
+/** A value of the output's dims, with the reduced axes back as dims of 1. A scalar broadcasts without. */
 function kept(back: Backward, value: Value): Value {
-  if (getInt(back.node, 'keepdims', 1) === 1) return value
+  if (getInt(back.node, 'keepdims', 1) === 1 || back.dims(value).length === 0) return value
   const axes = axesOf(back)
   const dims = back.dims(back.x).map((dim, axis) => (axes === undefined || axes.includes(axis) ? 1 : dim))
   if (dims.filter((dim) => typeof dim !== 'number').length <= 1) return back.reshape(value, dims)
