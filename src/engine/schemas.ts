@@ -2,7 +2,7 @@
  * Schemas and parsers of what a client writes: recipes, pass options, session options, gates; and advice, which only
  * reads facts. Nothing here loads the IR, the codec or a runtime, so the API can import it.
  */
-export { explanationSchema, sensitivitySchema, trialsSchema } from './passes/findings.ts'
+export { explanationSchema, forecastSchema, sensitivitySchema, trialsSchema } from './passes/findings.ts'
 export { passSchemas } from './passes/options/index.ts'
 export { recipeSchema, type Recipe } from './recipes/schema.ts'
 export { builtinRecipes, recipeNeeds } from './recipes/builtin.ts'

@@ -22,6 +22,20 @@ export function trialMarks({ chosen, pareto, passes }: Trial): string {
   return marks.filter((mark) => mark !== '').join(', ')
 }
 
+type Forecast = NonNullable<ReportView['forecast']>
+
+/** What was expected of each step, and what came of all, in sentences. */
+export function forecastSentences({ steps, measured }: Forecast): string[] {
+  const times = (value: number) => `${value.toFixed(2)}×`
+  const expected = steps.map(
+    ({ pass, form, layers, unknown, float_us: before, form_us: after, speedup }) =>
+      `${pass}: ${times(speedup.estimate)} was expected (${times(speedup.low)} to ${times(speedup.high)}), for ${layers} ` +
+      `layers of ${before.toFixed(0)} µs in float take ${after.toFixed(0)} µs as ${form}` +
+      `${unknown === 0 ? '' : `; ${unknown} layers were not measured`}.`,
+  )
+  return [...expected, `Measured of the whole recipe: ${formatSpeedup(measured)}.`]
+}
+
 const causeTexts = {
   slower: 'their quantized kernel is slower on this host',
   excluded: 'the options exclude them',

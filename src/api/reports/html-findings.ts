@@ -1,4 +1,4 @@
-import { formatLoss, formatSpeedup, listCauses, runtimeSentences, trialMarks } from './findings.ts'
+import { forecastSentences, formatLoss, formatSpeedup, listCauses, runtimeSentences, trialMarks } from './findings.ts'
 import { numericHead, table, th } from './html-table.ts'
 import { html, nothing, type Html } from './html-text.ts'
 import type { ReportView } from './view.ts'
@@ -20,6 +20,14 @@ export function renderTrials({ trials }: ReportView): Html {
       </tr>`,
   )
   return table([th('model'), numericHead('speed-up (95 % CI)'), numericHead('loss'), th(''), th('measured')], rows)
+}
+
+/** What was expected of the recipe, beside what was measured. */
+export function renderForecast({ forecast }: ReportView): Html {
+  if (forecast === null || forecast === undefined) return nothing
+  return html`<ul class="plain">
+    ${forecastSentences(forecast).map((sentence) => html`<li>${sentence}</li>`)}
+  </ul>`
 }
 
 /** Layers by what quantizing each costs. */

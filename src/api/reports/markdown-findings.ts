@@ -1,4 +1,4 @@
-import { formatLoss, formatSpeedup, listCauses, runtimeSentences, trialMarks } from './findings.ts'
+import { forecastSentences, formatLoss, formatSpeedup, listCauses, runtimeSentences, trialMarks } from './findings.ts'
 import { table, text } from './markdown-text.ts'
 import type { ReportView } from './view.ts'
 
@@ -16,6 +16,11 @@ export function trialTable({ trials }: ReportView): string[] {
       text(trial.detail),
     ]),
   )
+}
+
+export function forecastList({ forecast }: ReportView): string[] {
+  if (forecast === null || forecast === undefined) return []
+  return forecastSentences(forecast).map((sentence) => `- ${text(sentence)}`)
 }
 
 export function sensitivityTable({ sensitivity }: ReportView): string[] {

@@ -101,6 +101,7 @@ const candidateSchema = Type.Object(
 export const artifactKindSchema = Type.Enum(Object.keys(jobArtifacts) as JobArtifactKind[], {
   description:
     'trials: every model that was tried, with its speed and loss. sensitivity: layers ranked by what int8 costs. ' +
+    'forecast: what the oracle expected, beside what was measured. ' +
     'explanation: what became of each node, and what the runtime makes of the result.',
 })
 

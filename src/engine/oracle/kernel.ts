@@ -19,23 +19,35 @@ export interface MatrixKernel {
   readonly columns: number
 }
 
+/** A conversion between float and 8-bit integers, at the edge of what is quantized. */
+export interface BoundaryKernel {
+  readonly op: 'Boundary'
+  readonly elements: number
+}
+
 /** Work that one node does, without its weights: what its time on a host depends on. */
 export type Kernel = ConvKernel | MatrixKernel
 
+/** Everything that the oracle times. */
+export type Timed = Kernel | BoundaryKernel
+
 /**
- * How a kernel can be computed. `qdq-u8s8`: static int8, unsigned activations and signed weights. `dynamic`: int8 with
+ * How a kernel can be computed. `qdq-u8s8`: static int8, unsigned activations and signed weights; `qdq-u8u8` and
+ * `qdq-s8s8` accordingly. `dynamic`: int8 with
  * ranges measured at run time (ConvInteger, MatMulInteger). `nbits-…`: float activations, packed weights in blocks of
  * 32; `-a4` lets the runtime compute in int8 (accuracy_level 4), `-a0` leaves the level unset.
  */
 export const kernelForms = {
-  Conv: ['fp32', 'qdq-u8s8', 'qdq-u8u8', 'dynamic'],
-  MatMul: ['fp32', 'qdq-u8s8', 'qdq-u8u8', 'dynamic', 'nbits4-a4', 'nbits8-a4', 'nbits4-a0', 'nbits8-a0'],
+  Conv: ['fp32', 'qdq-u8s8', 'qdq-u8u8', 'qdq-s8s8', 'dynamic'],
+  MatMul: ['fp32', 'qdq-u8s8', 'qdq-u8u8', 'qdq-s8s8', 'dynamic', 'nbits4-a4', 'nbits8-a4', 'nbits4-a0', 'nbits8-a0'],
+  Boundary: ['quantize', 'dequantize'],
 } as const
 
-export type KernelForm = (typeof kernelForms)[Kernel['op']][number]
+export type KernelForm = (typeof kernelForms)[Timed['op']][number]
 
 /** Names a kernel; equal keys take equal time. */
-export function keyOf(kernel: Kernel): string {
+export function keyOf(kernel: Timed): string {
+  if (kernel.op === 'Boundary') return `Boundary ${kernel.elements}`
   if (kernel.op === 'MatMul') return `MatMul ${kernel.rows}x${kernel.inner}x${kernel.columns}`
   const { input, weight, strides, pads, dilations, group } = kernel
   const parts = [input, weight, strides, pads, dilations].map((part) => part.join(','))
@@ -43,16 +55,26 @@ export function keyOf(kernel: Kernel): string {
 }
 
 /** Multiply-accumulates of one run. */
-export function kernelMacs(kernel: Kernel): number {
+export function kernelMacs(kernel: Timed): number {
+  if (kernel.op === 'Boundary') return kernel.elements
   if (kernel.op === 'MatMul') return kernel.rows * kernel.inner * kernel.columns
   const [height, width] = outputSize(kernel)
   const [out, perGroup, kernelHeight, kernelWidth] = kernel.weight
   return kernel.input[0] * out * height * width * perGroup * kernelHeight * kernelWidth
 }
 
-export function weightElements(kernel: Kernel): number {
+export function weightElements(kernel: Timed): number {
+  if (kernel.op === 'Boundary') return 1
   if (kernel.op === 'MatMul') return kernel.inner * kernel.columns
   return kernel.weight.reduce((product, dim) => product * dim, 1)
+}
+
+/** Elements of the activations that a convolution or product reads and makes. */
+export function activationElements(kernel: Kernel): { readonly read: number; readonly made: number } {
+  if (kernel.op === 'MatMul') return { read: kernel.rows * kernel.inner, made: kernel.rows * kernel.columns }
+  const [height, width] = outputSize(kernel)
+  const read = kernel.input.reduce((product, dim) => product * dim, 1)
+  return { read, made: kernel.input[0] * kernel.weight[0] * height * width }
 }
 
 /** Height and width of a convolution's output. */

@@ -5,7 +5,7 @@ import { createModel, importOpset, type Model } from '../ir/model.ts'
 import { tensorOf, type Tensor } from '../ir/tensor.ts'
 import { encodeModel } from '../onnx/index.ts'
 import type { Feeds } from '../runtime/port.ts'
-import { outputSize, type ConvKernel, type Kernel, type KernelForm, type MatrixKernel } from './kernel.ts'
+import { outputSize, type ConvKernel, type KernelForm, type MatrixKernel, type Timed } from './kernel.ts'
 
 /** A model that computes one kernel several times, and inputs for it. */
 export interface MicroModel {
@@ -21,21 +21,43 @@ const blockSize = 32
  * The kernel `copies` times on one input, each with weights of its own, so that the runtime can't merge them.
  * @returns undefined for a form that the kernel does not have
  */
-export function buildMicroModel(kernel: Kernel, form: KernelForm, copies: number): MicroModel | undefined {
+export function buildMicroModel(kernel: Timed, form: KernelForm, copies: number): MicroModel | undefined {
   const model = createModel()
   const random = createRandom(copies)
-  const dims = kernel.op === 'Conv' ? kernel.input : [kernel.rows, kernel.inner]
-  const isQuantized = kernel.op === 'Conv' && form.startsWith('qdq')
-  const data = isQuantized ? randomBytes(dims, 'uint8', random) : randomFloats(dims, random)
+  const data = inputOf(kernel, form, random)
+  const { dims } = data
   const input = model.graph.addInput('x', { dtype: data.dtype, dims })
   const build: Build = { model, graph: model.graph, random }
   for (let copy = 0; copy < copies; copy += 1) {
-    const output =
-      kernel.op === 'Conv' ? buildConv(build, kernel, form, input) : buildMatrix(build, kernel, form, input)
+    const output = buildKernel(build, kernel, form, input)
     if (output === undefined) return undefined
     model.graph.addOutput(output)
   }
   return { bytes: encodeModel(model), feeds: { x: data } }
+}
+
+function inputOf(kernel: Timed, form: KernelForm, random: Random): Tensor {
+  if (kernel.op === 'Boundary') {
+    return form === 'dequantize'
+      ? randomBytes([kernel.elements], 'uint8', random)
+      : randomFloats([kernel.elements], random)
+  }
+  if (kernel.op === 'MatMul') return randomFloats([kernel.rows, kernel.inner], random)
+  return form.startsWith('qdq')
+    ? randomBytes(kernel.input, activationType(form), random)
+    : randomFloats(kernel.input, random)
+}
+
+function buildKernel(build: Build, kernel: Timed, form: KernelForm, input: Value): Value | undefined {
+  if (kernel.op === 'Boundary') return buildBoundary(build, form, input)
+  return kernel.op === 'Conv' ? buildConv(build, kernel, form, input) : buildMatrix(build, kernel, form, input)
+}
+
+/** Each with a scale of its own, so that the runtime can't merge them. */
+function buildBoundary(build: Build, form: KernelForm, input: Value): Value | undefined {
+  if (form !== 'quantize' && form !== 'dequantize') return undefined
+  const own = constant(build, tensorOf('float32', [], Float32Array.of(scale * (1 + build.random()))))
+  return addOp(build, form === 'quantize' ? 'QuantizeLinear' : 'DequantizeLinear', [input, own, zeroOf(build, 'uint8')])
 }
 
 /** A model that takes the same input and computes nothing of it: what a run costs by itself. */
@@ -58,7 +80,13 @@ type WeightType = 'int8' | 'uint8'
 const weightTypes: Partial<Record<KernelForm, WeightType>> = {
   'qdq-u8s8': 'int8',
   'qdq-u8u8': 'uint8',
+  'qdq-s8s8': 'int8',
   dynamic: 'int8',
+}
+
+/** Type of quantized activations. */
+function activationType(form: KernelForm): WeightType {
+  return form === 'qdq-s8s8' ? 'int8' : 'uint8'
 }
 
 function buildConv(build: Build, kernel: ConvKernel, form: KernelForm, input: Value): Value | undefined {
@@ -89,8 +117,10 @@ function buildConv(build: Build, kernel: ConvKernel, form: KernelForm, input: Va
       ),
     )
   }
-  const result = addOp(build, 'Conv', [dequantize(build, input), quantizedWeight(build, weight, type)], attributes)
-  return pick(build, kernel, quantize(build, result))
+  const activations = activationType(form)
+  const data = dequantize(build, input, activations)
+  const result = addOp(build, 'Conv', [data, quantizedWeight(build, weight, type)], attributes)
+  return pick(build, kernel, quantize(build, result, activations))
 }
 
 /**
@@ -109,8 +139,9 @@ function buildMatrix(build: Build, kernel: MatrixKernel, form: KernelForm, input
   if (form === 'fp32') return addOp(build, 'MatMul', [input, constant(build, randomFloats(dims, build.random))])
   if (type === undefined) return buildBlocks(build, kernel, form, input)
   if (form !== 'dynamic') {
-    const activations = dequantize(build, quantize(build, input))
-    return addOp(build, 'MatMul', [activations, quantizedWeight(build, dims, type)])
+    const activations = activationType(form)
+    const data = dequantize(build, quantize(build, input, activations), activations)
+    return addOp(build, 'MatMul', [data, quantizedWeight(build, dims, type)])
   }
   const [data, inputScale, zero] = quantizeAtRunTime(build, input)
   const weight = constant(build, randomBytes(dims, type, build.random))
@@ -174,21 +205,24 @@ function castToFloat(build: Build, value: Value): Value {
 }
 
 const scaleOf = (build: Build) => constant(build, tensorOf('float32', [], Float32Array.of(scale)))
-const zeroOf = (build: Build) => constant(build, tensorOf('uint8', [], Uint8Array.of(zeroPoint)))
 
-function quantize(build: Build, value: Value): Value {
-  return addOp(build, 'QuantizeLinear', [value, scaleOf(build), zeroOf(build)])
+function zeroOf(build: Build, type: WeightType): Value {
+  const zero =
+    type === 'uint8' ? tensorOf('uint8', [], Uint8Array.of(zeroPoint)) : tensorOf('int8', [], Int8Array.of(0))
+  return constant(build, zero)
 }
 
-function dequantize(build: Build, value: Value): Value {
-  return addOp(build, 'DequantizeLinear', [value, scaleOf(build), zeroOf(build)])
+function quantize(build: Build, value: Value, type: WeightType): Value {
+  return addOp(build, 'QuantizeLinear', [value, scaleOf(build), zeroOf(build, type)])
+}
+
+function dequantize(build: Build, value: Value, type: WeightType): Value {
+  return addOp(build, 'DequantizeLinear', [value, scaleOf(build), zeroOf(build, type)])
 }
 
 function quantizedWeight(build: Build, dims: readonly number[], type: WeightType): Value {
   const data = constant(build, randomBytes(dims, type, build.random))
-  if (type === 'uint8') return addOp(build, 'DequantizeLinear', [data, scaleOf(build), zeroOf(build)])
-  const zero = constant(build, tensorOf('int8', [], Int8Array.of(0)))
-  return addOp(build, 'DequantizeLinear', [data, scaleOf(build), zero])
+  return dequantize(build, data, type)
 }
 
 function randomFloats(dims: readonly number[], random: Random): Tensor {

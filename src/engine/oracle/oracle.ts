@@ -3,7 +3,8 @@ import type { Model } from '../ir/model.ts'
 import { measureInChild } from '../measure/fork.ts'
 import type { RuntimeModule } from '../measure/protocol.ts'
 import { hostKey, type KernelCache, type KernelTable, type KernelTimes, type OracleHost } from './cache.ts'
-import { kernelForms, kernelMacs, keyOf, weightElements, type Kernel, type KernelForm } from './kernel.ts'
+import { kernelForms, kernelMacs, keyOf, weightElements, type Kernel, type KernelForm, type Timed } from './kernel.ts'
+import { fitBoundaries, probes, type BoundaryCosts } from './boundary.ts'
 import { buildIdleModel, buildMicroModel, type MicroModel } from './micro-model.ts'
 import { readKernels, type InputDims } from './read-kernel.ts'
 
@@ -13,18 +14,35 @@ export interface KernelAdvice {
   timesOf(node: Node): KernelTimes | undefined
   /** Why a node should stay float: the form is certainly slower here. Undefined when it isn't, or nobody knows. */
   slower(node: Node, form: KernelForm): string | undefined
+  /** The work of a node, where its sizes are known and its weights constant. */
+  kernelOf(node: Node): Kernel | undefined
 }
 
 export interface KernelOracle {
   /** Names the host and runtime that its answers hold for. */
   readonly host: string
-  /** Measures the kernels of a model that nobody has measured yet, the costliest first, within a time budget. */
-  consult(model: Model, inputs: InputDims, forms: readonly KernelForm[], signal?: AbortSignal): Promise<KernelAdvice>
+  /**
+   * Measures the kernels of a model that nobody has measured yet, the costliest first, within a time budget.
+   * @param atMost of the costliest kernels are looked at; all without it
+   */
+  consult(
+    model: Model,
+    inputs: InputDims,
+    forms: readonly KernelForm[],
+    signal?: AbortSignal,
+    atMost?: number,
+  ): Promise<KernelAdvice>
   /**
    * Microseconds of kernels in float by `keyOf`, the costliest of the unknown ones measured first, within the budget.
    * What is not known after that is not there.
    */
   time(kernels: readonly Kernel[], signal?: AbortSignal): Promise<ReadonlyMap<string, number>>
+}
+
+/** An oracle that also knows what lies between kernels. */
+export interface ForecastOracle extends KernelOracle {
+  /** What converting between float and integers costs here. */
+  boundaries(signal?: AbortSignal): Promise<BoundaryCosts>
 }
 
 export interface OracleOptions {
@@ -37,24 +55,31 @@ export interface OracleOptions {
 
 const defaultBudgetMs = 3000
 const timeoutMs = 60_000
+const boundaryMs = 300
 
 /** A form must be slower by more than two measurements of one kernel differ. */
 const slowerRatio = 1.1
 
 /** An oracle for one host: micro-benchmarks in a process of its own, remembered by kernel. */
-export function createOracle({ host, runtime, cache, budgetMs = defaultBudgetMs }: OracleOptions): KernelOracle {
+export function createOracle({ host, runtime, cache, budgetMs = defaultBudgetMs }: OracleOptions): ForecastOracle {
   return {
     host: hostKey(host),
-    async consult(model, inputs, forms, signal) {
+    async consult(model, inputs, forms, signal, atMost) {
       const kernels = readKernels(model, inputs)
       const known = await cache.read()
-      const missing = [...new Map([...kernels.values()].map((kernel) => [keyOf(kernel), kernel]))].flatMap(
-        ([key, kernel]) => planHeat(kernel, forms, known[key]),
-      )
-      const wanted = missing.toSorted((a, b) => b.macs - a.macs)
+      const distinct = [...new Map([...kernels.values()].map((kernel) => [keyOf(kernel), kernel]))]
+      const costliest = distinct.toSorted(([, a], [, b]) => kernelMacs(b) - kernelMacs(a)).slice(0, atMost)
+      const wanted = costliest.flatMap(([key, kernel]) => planHeat(kernel, forms, known[key]))
       const measured = await race(wanted, { runtime, threads: host.threads, budgetMs, signal })
       if (Object.keys(measured).length > 0) await cache.add(measured)
       return adviceOf(kernels, { ...known, ...measured })
+    },
+    async boundaries(signal) {
+      const known = await cache.read()
+      const missing = probes.flatMap((probe) => planHeat(probe, ['quantize', 'dequantize'], known[keyOf(probe)]))
+      const measured = await race(missing, { runtime, threads: host.threads, budgetMs: boundaryMs, signal })
+      if (missing.length > 0) await cache.add(measured)
+      return fitBoundaries({ ...known, ...measured })
     },
     async time(kernels, signal) {
       const known = await cache.read()
@@ -85,6 +110,7 @@ function adviceOf(kernels: ReadonlyMap<Node, Kernel>, table: KernelTable): Kerne
   }
   return {
     timesOf,
+    kernelOf: (node) => kernels.get(node),
     slower(node, form) {
       const times = timesOf(node)
       const [fp32, other] = [times?.['fp32'], times?.[form]]
@@ -95,14 +121,14 @@ function adviceOf(kernels: ReadonlyMap<Node, Kernel>, table: KernelTable): Kerne
 }
 
 interface PlannedHeat {
-  readonly kernel: Kernel
+  readonly kernel: Timed
   readonly forms: readonly KernelForm[]
   readonly known: KernelTimes
   readonly macs: number
 }
 
 /** The forms of a kernel that were not measured; float runs along, so that both meet the same moment. */
-function planHeat(kernel: Kernel, wanted: readonly KernelForm[], known: KernelTimes = {}): PlannedHeat[] {
+function planHeat(kernel: Timed, wanted: readonly KernelForm[], known: KernelTimes = {}): PlannedHeat[] {
   const possible = (kernelForms[kernel.op] as readonly KernelForm[]).filter(
     (form) => form !== 'fp32' && wanted.includes(form),
   )

@@ -47,7 +47,7 @@ export interface SearchTrial {
 }
 
 /** What a search over variants saw. */
-export interface SearchFindings {
+interface SearchFindings {
   readonly metric: string
   readonly budget: number
   readonly trials: readonly SearchTrial[]
@@ -78,7 +78,7 @@ export const trialsSchema = Type.Object({ trials: Type.Array(trialSchema) }, clo
 export type TrialsReport = Static<typeof trialsSchema>
 
 /** Why a node was left as it is. */
-export const noteCauses = ['slower', 'excluded', 'sensitive', 'not_constant', 'unsupported'] as const
+const noteCauses = ['slower', 'excluded', 'sensitive', 'not_constant', 'unsupported'] as const
 export type NoteCause = (typeof noteCauses)[number]
 
 const formSchema = Type.Object(
@@ -157,6 +157,45 @@ export const explanationSchema = Type.Object(
   closed,
 )
 export type ExplanationReport = Static<typeof explanationSchema>
+
+const forecastStepSchema = Type.Object(
+  {
+    pass: Type.String(),
+    form: Type.String({
+      description: 'How layers will compute: static int8 by types of activations and weights, or dynamic.',
+    }),
+    layers: Type.Integer({ minimum: 0, description: 'Layers the step is expected to change.' }),
+    unknown: Type.Integer({ minimum: 0, description: 'Convolutions and products nobody measured.' }),
+    float_us: Type.Number({ description: 'Of those layers in float, one run.' }),
+    form_us: Type.Number({ description: 'Of those layers in the form.' }),
+    conversions_us: Type.Object(
+      { low: Type.Number(), high: Type.Number() },
+      { ...closed, description: 'Q/DQ at the edges: if what lies between layers follows in integers, and if not.' },
+    ),
+    model_us: Type.Number({ description: 'The whole model before the step, as timed in a short run.' }),
+    speedup: Type.Object(
+      { estimate: Type.Number(), low: Type.Number(), high: Type.Number() },
+      {
+        ...closed,
+        description: 'Of the whole model; the bounds are what the known uncertainties allow, no confidence interval.',
+      },
+    ),
+  },
+  closed,
+)
+export type StepForecast = Static<typeof forecastStepSchema>
+
+/** What was expected of each quantizing step before it ran, beside what was measured of the recipe's result. */
+export const forecastSchema = Type.Object(
+  {
+    steps: Type.Array(forecastStepSchema),
+    measured: Type.Object(
+      { speedup: Type.Number(), ci95: Type.Tuple([Type.Number(), Type.Number()]) },
+      { ...closed, description: 'Of the whole recipe against the original.' },
+    ),
+  },
+  closed,
+)
 
 /** What a step found besides notes. */
 export interface PassFindings {

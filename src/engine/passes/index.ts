@@ -33,7 +33,13 @@ export const passes = {
   tune: tunePass,
 } as const satisfies { [N in PassName]: Pass<N> }
 
-export { finiteOrNull, type ExplanationReport, type PassFindings, type TrialsReport } from './findings.ts'
+export {
+  finiteOrNull,
+  type ExplanationReport,
+  type PassFindings,
+  type StepForecast,
+  type TrialsReport,
+} from './findings.ts'
 export { lossOf } from './judge-variant.ts'
 export { runPass } from './run-pass.ts'
 export type {

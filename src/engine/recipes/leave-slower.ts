@@ -1,20 +1,12 @@
 import type { Node } from '../ir/graph.ts'
 import type { Model } from '../ir/model.ts'
-import type { KernelForm, KernelOracle, KernelTimes } from '../oracle/index.ts'
+import type { KernelAdvice, KernelForm, KernelOracle, KernelTimes } from '../oracle/index.ts'
 import type { Dataset } from '../data/index.ts'
 import type { Note, Target } from '../passes/pass.ts'
 import { knownDims } from '../passes/known-dims.ts'
-import type { PassName } from '../passes/options/index.ts'
 import type { TensorInfo } from '../runtime/port.ts'
+import { chooseForm, possibleForms, withTypes } from './choose-types.ts'
 import type { RecipeStep } from './schema.ts'
-
-/** The form that a pass gives to the nodes it quantizes; passes that aren't here change no kernel. */
-const formOfPass: Partial<Record<PassName, KernelForm>> = {
-  'quantize.static': 'qdq-u8s8',
-  'quantize.mixed': 'qdq-u8s8',
-  auto: 'qdq-u8s8',
-  'quantize.dynamic': 'dynamic',
-}
 
 export interface SlowerContext {
   readonly oracle?: KernelOracle | undefined
@@ -30,30 +22,48 @@ export interface AdvisedStep {
   readonly reasons: ReadonlyMap<string, string>
   /** Microseconds that the step's form saves by node name, where the oracle knows. */
   readonly savings: ReadonlyMap<string, number>
+  /** What the oracle was asked, and the form that was settled on. */
+  readonly asked?: { readonly advice: KernelAdvice; readonly form: KernelForm }
 }
 
 /** Asks the oracle about the nodes that a quantizing step would change, and excludes those it would make slower. */
 export async function leaveSlower(model: Model, step: RecipeStep, context: SlowerContext): Promise<AdvisedStep> {
   const { oracle, target, signal } = context
-  const form = formOfPass[step.pass]
-  if (form === undefined || oracle === undefined || target.device !== 'cpu')
-    return { step, reasons: new Map(), savings: new Map() }
-  const advice = await oracle.consult(model, knownDims(model, context), [form], signal)
+  const forms = possibleForms(step)
+  if (forms.length === 0 || oracle === undefined || target.device !== 'cpu') return unadvised(step)
+  const dims = knownDims(model, context)
+  const [usual = 'fp32'] = forms
+  const form =
+    forms.length === 1
+      ? usual
+      : chooseForm(model, await oracle.consult(model, dims, forms, signal, comparedKernels), forms, target)
+  const advice = await oracle.consult(model, dims, [form], signal)
   const slower = [...model.graph.nodes].flatMap((node) => {
     const reason = advice.slower(node, form)
     return reason === undefined ? [] : [{ node, reason }]
   })
-  return {
+  const advised = {
     step: {
       pass: step.pass,
       options: excludeAlso(
-        step.options,
+        withTypes(step.options, form),
         slower.map(({ node }) => nameOf(node)),
       ),
     },
     reasons: new Map(slower.flatMap(({ node, reason }) => (node.name === '' ? [] : [[node.name, reason]]))),
     savings: new Map([...model.graph.nodes].flatMap((node) => savingOf(node, advice.timesOf(node), form))),
   }
+  return { ...advised, asked: { advice, form } }
+}
+
+/** Kernels that decide between forms, the costliest of the model; the others would say the same for more time. */
+const comparedKernels = 4
+
+/** A step as its author wrote it, but for what only measuring decides. */
+function unadvised(step: RecipeStep): AdvisedStep {
+  const [form = 'fp32'] = possibleForms(step)
+  const options = withTypes(step.options, form)
+  return { step: options === step.options ? step : { ...step, options }, reasons: new Map(), savings: new Map() }
 }
 
 function savingOf({ name }: Node, times: KernelTimes | undefined, form: KernelForm): [string, number][] {

@@ -3,11 +3,11 @@ import { HastenError } from '../../errors.ts'
 import type { ObservationStore } from '../calibrate/observations.ts'
 import type { Dataset } from '../data/index.ts'
 import type { Model } from '../ir/model.ts'
-import type { KernelOracle } from '../oracle/index.ts'
+import type { ForecastOracle } from '../oracle/index.ts'
 import { loadModel, saveModel } from '../onnx/index.ts'
 import { beginPass } from '../passes/run-pass.ts'
 import { explainNodes } from '../passes/explain-nodes.ts'
-import type { ExplanationReport, PassFindings } from '../passes/findings.ts'
+import type { ExplanationReport, PassFindings, StepForecast } from '../passes/findings.ts'
 import { passes } from '../passes/index.ts'
 import type {
   MeasureSessions,
@@ -26,6 +26,7 @@ import type { SessionOptions } from '../runtime/options.ts'
 import type { Runtime, TensorInfo } from '../runtime/port.ts'
 import { recipeNeeds } from './builtin.ts'
 import { openObservationStore } from './observation-cache.ts'
+import { forecastStep } from './forecast-step.ts'
 import { explainSlower, leaveSlower, type AdvisedStep } from './leave-slower.ts'
 import { rankTechniques } from './rank-techniques.ts'
 import type { Recipe } from './schema.ts'
@@ -62,11 +63,11 @@ export interface RecipeOptions {
   readonly cache?: RecipeCache | undefined
   readonly measure?: MeasureSessions
   /** Leaves nodes alone whose quantized kernel is slower on this host; without it every node that can is quantized. */
-  readonly oracle?: KernelOracle | undefined
+  readonly oracle?: ForecastOracle | undefined
 }
 
 /** A model as it lies in the work folder. */
-export interface SavedModel {
+interface SavedModel {
   readonly path: string
   /** Names of its files: the model, and its external data when one file can't hold it. */
   readonly files: readonly string[]
@@ -76,6 +77,8 @@ export interface RecipeResult extends SavedModel {
   /** What became of each node that a quantizing step considered. */
   readonly explained: ExplanationReport['nodes']
   readonly findings: PassFindings
+  /** What the oracle expected of each quantizing step before it ran. */
+  readonly forecasts: readonly StepForecast[]
   /** Models that a search found about as fast and as good; the steps after it did not touch them. */
   readonly variants: readonly (SavedModel & { readonly name: string })[]
   /** Whether the graph differs from the one given. */
@@ -108,6 +111,7 @@ export async function runRecipe(options: RecipeOptions): Promise<RecipeResult> {
     session: {},
     observations: openObservationStore(options),
     findings: {},
+    forecasts: [],
     variants: [],
   }
   await runStages(unitAt(options, state, 0), options.onStage ?? runBare)
@@ -124,6 +128,7 @@ interface RecipeState {
   readonly warnings: Warning[]
   session: SessionOptions
   findings: PassFindings
+  readonly forecasts: StepForecast[]
   variants: readonly Variant[]
 }
 
@@ -165,6 +170,7 @@ function unitAt(options: RecipeOptions, state: RecipeState, index: number): Unit
     stage: pass.stage,
     run: async () => {
       const advised = await leaveSlower(state.model, rankTechniques(state.model, step, options), options)
+      await addForecast(advised, options, state)
       const begin = () => beginStep(pass, advised, options, state)
       const outcome = await cachedStep(options, advised.step, pass, state.key, begin)
       state.key = outcome.key
@@ -172,6 +178,14 @@ function unitAt(options: RecipeOptions, state: RecipeState, index: number): Unit
       return { notes: [], next: continueStep(outcome.value, advised, state, outcome.keep, next) }
     },
   }
+}
+
+async function addForecast(advised: AdvisedStep, options: RecipeOptions, state: RecipeState): Promise<void> {
+  const { oracle, calibration, sampleInputs, ...rest } = options
+  if (oracle === undefined) return
+  const samples = { ...(calibration && { calibration }), ...(sampleInputs && { sampleInputs }) }
+  const forecast = await forecastStep(state.model, advised, { ...rest, ...samples, oracle })
+  if (forecast !== undefined) state.forecasts.push(forecast)
 }
 
 function beginStep(
@@ -231,14 +245,15 @@ function accept(state: RecipeState, advised: AdvisedStep, result: PassResult): R
 
 async function finish(options: RecipeOptions, state: RecipeState): Promise<RecipeResult> {
   const { workDir } = options
-  const { model, modified, notes, warnings, session, findings } = state
+  const { model, modified, notes, warnings, session, findings, forecasts } = state
   const saved = await saveChecked(options, model, path.join(workDir, 'optimized.onnx'), session)
   const variants: (SavedModel & { name: string })[] = []
   for (const variant of state.variants) {
     const file = path.join(workDir, `variant-${variants.length}.onnx`)
     variants.push({ name: variant.name, ...(await saveChecked(options, variant.model, file, {})) })
   }
-  return { ...saved, modified, notes, warnings, session, findings, variants, explained: explainNodes(notes, model) }
+  const explained = explainNodes(notes, model)
+  return { ...saved, modified, notes, warnings, session, findings, forecasts, variants, explained }
 }
 
 async function saveChecked(

@@ -1,3 +1,3 @@
-export { findFront, type Point } from './pareto.ts'
+export { findFront } from './pareto.ts'
 export { selectChanges, type Choosable } from './select.ts'
 export { measureReverts, type Sensitivity } from './sensitivity.ts'

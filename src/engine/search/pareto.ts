@@ -1,5 +1,5 @@
 /** What a variant achieves; undefined where it was not measured. */
-export interface Point {
+interface Point {
   readonly speedup: number | undefined
   readonly loss: number | undefined
 }

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { explanationSchema, sensitivitySchema, trialsSchema } from '../../engine/schemas.ts'
+import { explanationSchema, forecastSchema, sensitivitySchema, trialsSchema } from '../../engine/schemas.ts'
 import { defineJob } from '../define-job.ts'
 
 /** Optimize a model and prove it. The queue carries the id; the row carries the input and owns the state. */
@@ -19,6 +19,7 @@ export const jobArtifacts = {
   trials: trialsSchema,
   sensitivity: sensitivitySchema,
   explanation: explanationSchema,
+  forecast: forecastSchema,
 } as const
 
 export type JobArtifactKind = keyof typeof jobArtifacts

@@ -12,7 +12,7 @@ import { packageModel, publishResult } from './publish.ts'
 import { createRecorder } from './recorder.ts'
 import { mustOwn, SupersededError } from './superseded.ts'
 import { transformModel } from './transform.ts'
-import { listTrials } from './trials.ts'
+import { compareForecast, listTrials } from './trials.ts'
 import { verifyQuality } from './verify.ts'
 
 /** What the process of an attempt brings along. */
@@ -54,7 +54,7 @@ type Admitted = Awaited<ReturnType<typeof admitModel>>
 async function evaluate(context: OptimizeContext, materials: Materials, { inputs, placement }: Admitted) {
   const { recorder, storage, fence, job } = context
   mustOwn(await storage.jobs.setPlacement(fence, placement))
-  const { finalists, explained, findings } = await transformModel(context, materials, inputs)
+  const { finalists, explained, findings, forecasts } = await transformModel(context, materials, inputs)
   const judged = await recorder.stage('verify', async () => ({
     value: await inTurn(finalists, async (finalist) => ({
       ...finalist,
@@ -75,6 +75,7 @@ async function evaluate(context: OptimizeContext, materials: Materials, { inputs
       ...(findings.sensitivity && { sensitivity: findings.sensitivity }),
       trials: listTrials(trials, choice, findings.search),
       explanation: describeExplanation(explained, graphs),
+      ...(forecasts.length > 0 && { forecast: compareForecast(forecasts, trials[0]) }),
     }
     const value = { packaged: await packageModel(context, subject), files: await keepArtifacts(context, reports) }
     return { value, notes: graphs === undefined ? [] : summarizeGraphs(graphs) }

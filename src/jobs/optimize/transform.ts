@@ -6,7 +6,7 @@ import {
   parseGates,
   parseRecipe,
   runRecipe,
-  type KernelOracle,
+  type ForecastOracle,
   type RecipeResult,
   type SessionOptions,
   type TensorInfo,
@@ -27,13 +27,13 @@ export interface OptimizedModel {
 }
 
 /** What the recipe made and found. */
-export interface Transformed extends Pick<RecipeResult, 'explained' | 'findings'> {
+export interface Transformed extends Pick<RecipeResult, 'explained' | 'findings' | 'forecasts'> {
   /** The recipe's own result first, then what its search found about as good. */
   readonly finalists: readonly [Finalist, ...Finalist[]]
 }
 
 /** A model that is measured against the original. */
-export interface Finalist {
+interface Finalist {
   readonly name: string
   readonly optimized: OptimizedModel
 }
@@ -64,7 +64,8 @@ export async function transformModel(
       oracle: askedForSize(context) ? undefined : openOracle(context),
     })
     for (const warning of result.warnings) await recorder.warn(warning)
-    return { explained: result.explained, findings: result.findings, finalists: await listFinalists(context, result) }
+    const { explained, findings, forecasts } = result
+    return { explained, findings, forecasts, finalists: await listFinalists(context, result) }
   } finally {
     cache.release()
   }
@@ -87,7 +88,7 @@ function askedForSize({ job }: OptimizeContext): boolean {
 }
 
 /** The oracle of this host for the threads of the target. */
-function openOracle({ runtime, runtimeModule, cpu, isa, kernelsDir, input }: OptimizeContext): KernelOracle {
+function openOracle({ runtime, runtimeModule, cpu, isa, kernelsDir, input }: OptimizeContext): ForecastOracle {
   const host = { cpu, isa, ort: runtime.version, threads: input.target.threads }
   return createOracle({ host, runtime: runtimeModule, cache: openKernelCache(kernelsDir, host) })
 }

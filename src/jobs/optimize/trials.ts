@@ -1,5 +1,20 @@
-import { finiteOrNull, findFront, lossOf, type PassFindings, type TrialsReport } from '../../engine/index.ts'
+import {
+  finiteOrNull,
+  findFront,
+  lossOf,
+  type PassFindings,
+  type StepForecast,
+  type TrialsReport,
+} from '../../engine/index.ts'
 import { sizeRatio, type Choice, type Trial } from './choose.ts'
+
+/** What was expected of the recipe beside what was measured of its own result. */
+export function compareForecast(
+  steps: readonly StepForecast[],
+  { evidence: { speedup } }: Trial,
+): { steps: StepForecast[]; measured: { speedup: number; ci95: [number, number] } } {
+  return { steps: [...steps], measured: { speedup: speedup.p50, ci95: [speedup.ci95[0], speedup.ci95[1]] } }
+}
 
 type Row = TrialsReport['trials'][number]
 type NewRow = Omit<Row, 'pareto'>

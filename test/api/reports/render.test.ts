@@ -60,6 +60,7 @@ describe('the HTML report', () => {
     expect(page).toContain('the result, best trade')
     expect(page).toContain('best trade, over the limit')
     expect(page).toContain('top-1 lost 0.05 with every layer in int8, 0.004 as settled; 0.01 was allowed.')
+    expect(page).toContain('conv1: 2.40× was expected (1.90× to 2.90×), for 6 layers of 900 µs in float take 300 µs')
     expect(page).toContain('<td>slower</td>')
     expect(page).toContain('<td>uint8 × int8</td>')
     expect(page).toContain('Fused kernels lost: FusedConv 3.')
@@ -70,7 +71,12 @@ describe('the HTML report', () => {
   it('has no such sections for a job that kept none', () => {
     const page = renderHtml(buildReport(sampleJob()))
     for (const title of ['Trials', 'Sensitivity', 'Explanation']) expect(page).not.toContain(title)
-    expect(buildReport(sampleJob())).toMatchObject({ trials: null, sensitivity: null, explanation: null })
+    expect(buildReport(sampleJob())).toMatchObject({
+      trials: null,
+      sensitivity: null,
+      explanation: null,
+      forecast: null,
+    })
   })
 
   it.each([
@@ -119,6 +125,7 @@ describe('the Markdown report', () => {
     expect(text).toContain('```yaml\nversion: 1\n')
     expect(text).toContain('| auto | 2.50× [2.40, 2.60] | 0.002 | the result, best trade | conv1 |')
     expect(text).toContain('| 1 | Conv | conv1 | 0.04 | float |')
+    expect(text).toContain('Measured of the whole recipe: 2.50× \\[2.40, 2.60\\].')
     expect(text).toContain('Fused kernels gained: QLinearConv 5.')
   })
 

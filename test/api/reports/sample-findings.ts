@@ -54,6 +54,22 @@ export function sampleFindings(text = 'conv1'): Required<JobFindings> {
         },
       ],
     },
+    forecast: {
+      steps: [
+        {
+          pass: text,
+          form: 'qdq-u8s8',
+          layers: 6,
+          unknown: 1,
+          float_us: 900,
+          form_us: 300,
+          conversions_us: { low: 5, high: 40 },
+          model_us: 1000,
+          speedup: { estimate: 2.4, low: 1.9, high: 2.9 },
+        },
+      ],
+      measured: { speedup: 2.5, ci95: [2.4, 2.6] },
+    },
     sensitivity: {
       metric: 'top-1 lost',
       budget: 0.01,

@@ -6,7 +6,7 @@ import { cloneModel, loadModel, type Model } from '../../../src/engine/index.ts'
 import { createOracle, openKernelCache, type KernelCache } from '../../../src/engine/oracle/index.ts'
 import { createOrtRuntime } from '../../../src/engine/runtime/ort/index.ts'
 import { buildMicroModel } from '../../../src/engine/oracle/micro-model.ts'
-import { kernelForms, keyOf, type Kernel } from '../../../src/engine/oracle/kernel.ts'
+import { kernelForms, keyOf, type Kernel, type Timed } from '../../../src/engine/oracle/kernel.ts'
 import { liftConstants } from '../../../src/engine/rewrite/lift-constants.ts'
 import { ocrModels } from '../../support/models.ts'
 
@@ -67,6 +67,26 @@ describe('the oracle', () => {
     )
   })
 
+  test('measures what conversions cost, once', async () => {
+    const costs = await createOracle({ host, runtime, cache, budgetMs: 30_000 }).boundaries()
+    for (const elements of [1, 4096, 1e6]) {
+      expect(costs.quantize(elements)).toBeGreaterThanOrEqual(0)
+      expect(costs.dequantize(elements)).toBeGreaterThanOrEqual(0)
+    }
+    const broken = { url: 'file:///no/such/runtime.js', factory: 'none' }
+    const again = await createOracle({ host, runtime: broken, cache }).boundaries()
+    expect(again.quantize(5000)).toBe(costs.quantize(5000))
+  })
+
+  test('looks at the costliest kernels only, where asked to', async () => {
+    const fresh = openKernelCache(path.join(folder, 'few'), host)
+    const oracle = createOracle({ host, runtime, cache: fresh, budgetMs: 30_000 })
+    await oracle.consult(model, dims, ['qdq-u8s8', 'qdq-u8u8', 'qdq-s8s8'], undefined, 2)
+    const table = Object.values(await fresh.read())
+    expect(table).toHaveLength(2)
+    for (const times of table) expect(Object.keys(times)).toContain('qdq-s8s8')
+  })
+
   test('knows nothing of nodes whose sizes are open', async () => {
     const advice = await createOracle({ host, runtime, cache }).consult(model, new Map(), ['dynamic'])
     expect(nodesOf('Conv').map((node) => advice.timesOf(node))).toEqual(nodesOf('Conv').map(() => undefined))
@@ -116,11 +136,12 @@ const conv = {
   pads: [0, 0, 0, 0],
   group: 1,
 } as const
-const kernels: Record<string, Kernel> = {
+const kernels: Record<string, Timed> = {
   '1×1 convolution': { ...conv, weight: [8, 16, 1, 1] },
   '3×3 convolution, strided': { ...conv, weight: [8, 16, 3, 3], strides: [2, 2], pads: [1, 1, 1, 1] },
   'depthwise convolution': { ...conv, weight: [16, 1, 3, 3], group: 16 },
   'product of one row': { op: 'MatMul', rows: 1, inner: 64, columns: 32 },
+  'conversion of an activation': { op: 'Boundary', elements: 1000 },
   'product of many rows': { op: 'MatMul', rows: 16, inner: 64, columns: 32 },
 }
 

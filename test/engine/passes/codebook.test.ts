@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createRandom } from '../../../src/engine/data/random.ts'
 import type { Model } from '../../../src/engine/ir/model.ts'
-import { elementCount } from '../../../src/engine/ir/tensor.ts'
+import { elementCount, tensorOf } from '../../../src/engine/ir/tensor.ts'
 import { encodeModel, loadModel } from '../../../src/engine/onnx/index.ts'
 import { decode, encode, type Scheme } from '../../../src/engine/passes/codebook/encode.ts'
 import { fixtureModels } from '../../support/fixture-models.ts'
@@ -42,7 +42,7 @@ test.each<[Scheme, number]>([
 ])('%s in %s bits decodes on the runtime bit for bit', async (scheme, bits) => {
   const values = numbers(weight)
   const expected = decode(encode(Float32Array.from(values), 1200, { scheme, bits, random: createRandom(1) }), 1200)
-  const { model } = await applyPass('codebook', shown(), { scheme, bits, minElements: 0 })
+  const { model } = await applyPass('codebook', shown(), { scheme, bits, minElements: 0, kernels: 'never' })
   for (const optimizationLevel of ['disabled', 'all'] as const) {
     const { y } = await runModel(model, feeds, { optimizationLevel })
     expect(y?.dims).toEqual([24, 50])
@@ -54,6 +54,7 @@ test('channels on the last axis keep their places, each with a range of its own'
   const { model } = await applyPass('codebook', shown(), {
     scheme: 'linear',
     bits: 8,
+    kernels: 'never',
     perChannel: true,
     minElements: 0,
   })
@@ -145,4 +146,33 @@ test('excluded weights, inputs and other constants are left alone', async () => 
   const { notes } = await applyPass('codebook', original, { minElements: 0 })
   expect(notes.map(({ node }) => node)).toEqual(['w'])
   expect(elementCount(weight.dims)).toBe(1200)
+})
+
+test('linear weights that the runtime has a fast kernel for get it; the rest is decoded', async () => {
+  const model = modelOf(
+    [
+      ['MatMul', ['x', 'w'], ['h']],
+      ['Reshape', ['h', 'shape'], ['image']],
+      ['Conv', ['image', 'kernel'], ['y']],
+    ],
+    {
+      inputs: { x: ['float32', ['n', 64]] },
+      initializers: {
+        w: floats([64, 64], noise),
+        shape: tensorOf('int64', [4], BigInt64Array.of(-1n, 1n, 8n, 8n)),
+        kernel: floats([32, 1, 3, 3], noise),
+      },
+    },
+  )
+  const options = { scheme: 'linear', bits: 4, minElements: 0 }
+  const { model: fast, notes, warnings } = await applyPass('codebook', model, options)
+  expect(countOps(fast)['MatMulNBits']).toBe(1)
+  expect(countOps(fast)['MatMul']).toBeUndefined()
+  expect(notes.filter(({ action }) => action === 'done').map(({ op }) => op)).toEqual(['MatMul', 'Conv'])
+  expect(warnings?.map(({ code }) => code)).toContain('compression_only')
+  // Other schemes and widths have no kernel, nor has who does not want one.
+  for (const changes of [{ scheme: 'kmeans' }, { bits: 5 }, { kernels: 'never' }]) {
+    const slow = await applyPass('codebook', model, { ...options, ...changes })
+    expect(countOps(slow.model)['MatMulNBits']).toBeUndefined()
+  }
 })

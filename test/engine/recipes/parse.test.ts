@@ -28,8 +28,8 @@ test('a YAML recipe gets its defaults filled in, nested ones included', () => {
   expect(recipe.steps.map((step) => step.pass)).toEqual(['simplify', 'quantize.static'])
   expect(recipe.steps[0]?.options).toEqual({ maxGrowthBytes: 2 ** 20, prove: true, skip: [] })
   expect(recipe.steps[1]?.options).toMatchObject({
-    activations: 'uint8',
-    weights: 'int8',
+    activations: 'auto',
+    weights: 'auto',
     perChannel: false,
     calibration: { method: 'minmax', samples: 32, batch: 8 },
     exclude: [],

@@ -117,7 +117,9 @@ describe('an optimize job', () => {
     const explained = job.stages.find(({ name }) => name === 'package')!.notes.map(({ reason }) => reason)
     expect(explained[0]).toMatch(/^as ONNX Runtime runs it here: \d+ nodes .* [1-9]\d* in integers/)
     expect(explained.join()).toContain('gained: QLinearConv')
-    const { trials, explanation, sensitivity } = await readArtifacts(job)
+    const { trials, explanation, sensitivity, forecast } = await readArtifacts(job)
+    // Gates on size switch the oracle off, and nothing is forecast without it.
+    expect(forecast).toBeUndefined()
     expect(sensitivity).toBeUndefined()
     const named = Object.fromEntries(trials.trials.map((trial: { name: string }) => [trial.name, trial]))
     expect(named).toMatchObject({
@@ -158,7 +160,12 @@ describe('an optimize job', () => {
     const recipe = { id: null, name: 'tight', version: 1, body: parseRecipe({ version: 1, steps }) }
     const job = await runJob('int8-mixed', { datasets: { calibration, eval: evaluation }, recipe })
     expect(job.error).toBeNull()
-    const { sensitivity, trials } = await readArtifacts(job)
+    const { sensitivity, trials, forecast } = await readArtifacts(job)
+    expect(forecast.steps).toMatchObject([{ pass: 'quantize.mixed', layers: expect.any(Number), unknown: 0 }])
+    const { low, estimate, high } = forecast.steps[0].speedup
+    expect(low).toBeLessThanOrEqual(estimate)
+    expect(estimate).toBeLessThanOrEqual(high)
+    expect(forecast.measured.speedup).toBe((job.verdict!['speedup'] as { p50: number }).p50)
     const ranks: number[] = sensitivity.layers.map(({ rank }: { rank: number }) => rank)
     // The oracle of the host may have left some out as slower.
     expect(ranks.length).toBeGreaterThan(0)

@@ -18,6 +18,14 @@ export const codebookOptions = Type.Object(
         description: 'Bits of a weight: 2 to 16 linear, up to 8 with kmeans, up to 6 with log2.',
       }),
     ),
+    kernels: Type.Optional(
+      Type.Enum(['auto', 'never'], {
+        default: 'auto',
+        description:
+          'auto: linear weights of 2, 4 or 8 bits that are multiplied or looked up get the fast kernels of quantize.weights, ' +
+          'in blocks; only the rest is decoded when it loads. never: everything is.',
+      }),
+    ),
     perChannel: Type.Optional(
       Type.Boolean({
         default: false,

@@ -27,7 +27,10 @@ const blockedOpset = 21
  * @throws HastenError `recipe_invalid` for one that ONNX Runtime can't run
  */
 export function resolveScheme(options: Options, target: Target): Scheme {
-  const { activations, weights, symmetricActivations, symmetricWeights, perChannel, block } = options
+  const { symmetricActivations, symmetricWeights, perChannel, block } = options
+  // Whoever knows the host has filled these in; the usual ones are right nearly everywhere.
+  const activations = options.activations === 'auto' ? 'uint8' : options.activations
+  const weights = options.weights === 'auto' ? 'int8' : options.weights
   const signed = activations.startsWith('int')
   const reduceRange = weights === 'int8' && reducesRange(target, options.reduceRange)
   const scheme: Scheme = {
