@@ -118,7 +118,7 @@ const homes: Record<string, RegExp> = {
   koffi: /^engine\/runtime\//,
   'onnxruntime-node': /^engine\/runtime\//,
   '@bufbuild/protobuf': /^engine\/onnx\//,
-  'ml-matrix': /^engine\/passes\//,
+  'ml-matrix': /^engine\/passes\/factorize\//,
   pino: /^telemetry\.ts$/,
   '@prometheus-io/client': /^(telemetry\.ts|api|serving|jobs)/,
   commander: /^cli/,

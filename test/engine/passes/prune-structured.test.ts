@@ -3,6 +3,8 @@ import { openDataset } from '../../../src/engine/data/index.ts'
 import type { Model } from '../../../src/engine/ir/model.ts'
 import type { Node } from '../../../src/engine/ir/graph.ts'
 import { loadModel } from '../../../src/engine/onnx/index.ts'
+import type { KernelOracle } from '../../../src/engine/oracle/index.ts'
+import { keyOf } from '../../../src/engine/oracle/kernel.ts'
 import { fixtureModels } from '../../support/fixture-models.ts'
 import { decodedModel, ocrModels, type ModelSpec } from '../../support/models.ts'
 import { deadSlices, pruningCases } from './prune/graphs.ts'
@@ -200,6 +202,57 @@ describe('options', () => {
 const folder = new URL('../../../examples/digits/', import.meta.url).pathname
 const digits = { model: `${folder}digits.onnx`, calibration: `${folder}calibration.npz` }
 
+test('scope cost follows times where the oracle knows them', async () => {
+  const twoPaths = decodedModel({
+    inputs: { x: ['float32', [16, 64]] },
+    outputs: { y: ['float32'] },
+    nodes: [
+      ['MatMul', ['x', 'w1'], ['a']],
+      ['Relu', ['a'], ['ra']],
+      ['MatMul', ['ra', 'w2'], ['b']],
+      ['Relu', ['b'], ['rb']],
+      ['MatMul', ['rb', 'w3'], ['y']],
+    ],
+    initializers: {
+      w1: floats([64, 64], noise),
+      w2: floats([64, 96], noise),
+      w3: floats([96, 8], noise),
+    },
+  })
+  // Only what w1 makes takes time, and that in steps of 32 columns.
+  const oracle: KernelOracle = {
+    host: 'a rule',
+    consult: () => Promise.reject(new Error('not asked')),
+    time: (kernels) =>
+      Promise.resolve(
+        new Map(
+          kernels.map((kernel) => {
+            const isFirst = kernel.op === 'MatMul' && kernel.inner === 64 && kernel.columns <= 64
+            return [keyOf(kernel), isFirst ? 100 * Math.ceil(kernel.columns / 32) : 1]
+          }),
+        ),
+      ),
+  }
+  const options = { scope: 'cost', ratio: 0.4, block: 16, minKept: 0 }
+  const { model, notes } = await applyPass('prune.structured', twoPaths, options, { oracle })
+  expect(dimsOf(model, 'w1')).toEqual([64, 32])
+  expect(dimsOf(model, 'w2')).toEqual([32, 96])
+  expect(notes.map(({ reason }) => reason).join()).toMatch(/µs \(measured on this host/)
+})
+
+test.each(['gradient', 'taylor'])('by %s, channels that can not change the loss go', async (importance) => {
+  // What reads channels 1 and 6 multiplies them by 0.
+  const w2 = deadSlices([4, 8, 1, 1], 1, [1, 6], 2)
+  const spec = guarded([['Relu', ['c'], ['z']], second], { initializers: { w1: floats([8, 3, 1, 1], noise), w2 } })
+  const calibration = await datasetOf(image)
+  const original = decodedModel(spec)
+  const options = { ...quarter, importance, refit: false }
+  const { model } = await applyPass('prune.structured', original, options, { calibration })
+  expect(dimsOf(model, 'w1')).toEqual([6, 3, 1, 1])
+  await expectSame(original, model, image)
+  await calibration.close()
+})
+
 describe('the fit', () => {
   test('brings outputs back to what they were', async () => {
     const calibration = await openDataset(digits.calibration)
@@ -207,7 +260,12 @@ describe('the fit', () => {
     const feeds = await calibration.read(100, 8)
     const expected = numbers((await runModel(original, feeds))['logits'])
     const near = async (refit: boolean) => {
-      const { model } = await applyPass('prune.structured', original, { refit, samples: 32 }, { calibration })
+      const { model } = await applyPass(
+        'prune.structured',
+        original,
+        { refit, samples: 16, exclude: ['conv4'] },
+        { calibration },
+      )
       return cosine(expected, numbers((await runModel(model, feeds))['logits']))
     }
     const [without, fitted] = [await near(false), await near(true)]

@@ -8,7 +8,7 @@ import type { Atoms, Lanes } from './atoms.ts'
  * What an axis of a constant has to do with channels: its slices make them (`producer`), read them (`consumer`), or go
  * along, as a bias or the scale of a normalization does.
  */
-export type CutRole = 'producer' | 'consumer' | 'companion'
+type CutRole = 'producer' | 'consumer' | 'companion'
 
 /** An axis of a constant that shrinks with the lanes. */
 export interface Cut {

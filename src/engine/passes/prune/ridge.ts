@@ -1,4 +1,4 @@
-import { CholeskyDecomposition, Matrix } from 'ml-matrix'
+import { choleskyOf } from '../quantize-weights/inverse-cholesky.ts'
 import type { NormalEquations } from './normal-equations.ts'
 
 export interface Fit {
@@ -29,30 +29,49 @@ export function solveRidge(
 ): Fit | undefined {
   const { inputs, outputs, rows } = sums
   const [mean, target] = [sums.x.map((value) => value / rows), sums.y.map((value) => value / rows)]
-  const center = hasBias ? 1 : 0
-  const gram = new Matrix(inputs, inputs)
-  // The runtime's products round, so that XᵀX is not symmetric to the last bit.
-  for (let row = 0; row < inputs; row += 1)
-    for (let column = 0; column <= row; column += 1) {
-      const value = at(sums.xx, row * inputs + column) - center * rows * at(mean, row) * at(mean, column)
-      gram.set(row, column, value)
-      gram.set(column, row, value)
-    }
-  const right = new Matrix(inputs, outputs)
-  for (let row = 0; row < inputs; row += 1)
-    for (let column = 0; column < outputs; column += 1)
-      right.set(row, column, at(sums.xy, row * outputs + column) - center * rows * at(mean, row) * at(target, column))
-  const lambda = (damping * gram.trace()) / Math.max(1, inputs)
-  const initial = Matrix.from1DArray(inputs, outputs, start.weights)
-  const damped = gram.clone()
-  for (let index = 0; index < inputs; index += 1) damped.set(index, index, damped.get(index, index) + lambda)
-  const factor = new CholeskyDecomposition(damped)
-  if (!factor.isPositiveDefinite()) return undefined
-  const solved = factor.solve(Matrix.add(right, Matrix.mul(initial, lambda)))
-  const weights = Float64Array.from(solved.to1DArray())
+  const centered = (row: number, other: number) => (hasBias ? rows * at(mean, row) * other : 0)
+  const gram = new Float64Array(inputs * inputs)
+  let trace = 0
+  // The runtime's products round, so that XᵀX is not symmetric to the last bit: one triangle is read, as is by Cholesky.
+  for (let row = 0; row < inputs; row += 1) {
+    for (let column = 0; column <= row; column += 1)
+      gram[row * inputs + column] = at(sums.xx, row * inputs + column) - centered(row, at(mean, column))
+    trace += at(gram, row * (inputs + 1))
+  }
+  const lambda = (damping * trace) / Math.max(1, inputs)
+  for (let row = 0; row < inputs; row += 1) gram[row * (inputs + 1)] = at(gram, row * (inputs + 1)) + lambda
+  const lower = choleskyOf(gram, inputs)
+  if (lower === undefined) return undefined
+  const weights = sums.xy.map((value, index) => {
+    const [row, output] = [Math.floor(index / outputs), index % outputs]
+    return value - centered(row, at(target, output)) + lambda * at(start.weights, index)
+  })
+  substitute(lower, weights, inputs, outputs)
   const bias = hasBias ? biasOf(weights, mean, target) : start.bias
   const error = (w: Float64Array, b: Float64Array) => relativeError(sums, w, b)
   return { weights, bias, before: error(start.weights, start.bias), after: error(weights, bias) }
+}
+
+/** Solves LLᵀ·X = R in place, R being [size, columns]: forwards by L, then backwards by Lᵀ. */
+function substitute(lower: Float64Array, right: Float64Array, size: number, columns: number): void {
+  for (let row = 0; row < size; row += 1) {
+    for (let k = 0; k < row; k += 1) subtractRow(right, row, k, at(lower, row * size + k), columns)
+    divideRow(right, row, at(lower, row * (size + 1)), columns)
+  }
+  for (let row = size - 1; row >= 0; row -= 1) {
+    for (let k = row + 1; k < size; k += 1) subtractRow(right, row, k, at(lower, k * size + row), columns)
+    divideRow(right, row, at(lower, row * (size + 1)), columns)
+  }
+}
+
+function subtractRow(values: Float64Array, row: number, other: number, factor: number, columns: number): void {
+  for (let column = 0; column < columns; column += 1)
+    values[row * columns + column] = at(values, row * columns + column) - factor * at(values, other * columns + column)
+}
+
+function divideRow(values: Float64Array, row: number, divisor: number, columns: number): void {
+  for (let column = 0; column < columns; column += 1)
+    values[row * columns + column] = at(values, row * columns + column) / divisor
 }
 
 const at = (values: Float64Array, index: number): number => values[index] as number
@@ -70,17 +89,24 @@ function biasOf(weights: Float64Array, mean: Float64Array, target: Float64Array)
 /** From the sums alone: ‖XW + b − Y‖² = Σ wᵀXᵀXw + 2b·wᵀx − 2wᵀXᵀy + n·b² − 2b·y + y². */
 function relativeError(sums: NormalEquations, weights: Float64Array, bias: Float64Array): number {
   const { inputs, outputs, rows, xx, xy, x, y, yy } = sums
-  const product = Matrix.from1DArray(inputs, inputs, xx).mmul(Matrix.from1DArray(inputs, outputs, weights))
-  let [error, whole] = [0, 0]
+  const whole = yy.reduce((sum, value) => sum + value, 0)
+  let error = whole
   for (let output = 0; output < outputs; output += 1) {
     const b = at(bias, output)
-    let own = rows * b * b - 2 * b * at(y, output) + at(yy, output)
-    for (let input = 0; input < inputs; input += 1) {
-      const w = at(weights, input * outputs + output)
-      own += w * (product.get(input, output) + 2 * b * at(x, input) - 2 * at(xy, input * outputs + output))
+    error += rows * b * b - 2 * b * at(y, output)
+  }
+  const product = new Float64Array(outputs)
+  for (let row = 0; row < inputs; row += 1) {
+    product.fill(0)
+    for (let k = 0; k < inputs; k += 1) addScaled(product, weights, k * outputs, at(xx, row * inputs + k))
+    for (let output = 0; output < outputs; output += 1) {
+      const linear = 2 * at(bias, output) * at(x, row) - 2 * at(xy, row * outputs + output)
+      error += at(weights, row * outputs + output) * (at(product, output) + linear)
     }
-    error += own
-    whole += at(yy, output)
   }
   return whole === 0 ? 0 : Math.sqrt(Math.max(0, error) / whole)
+}
+
+function addScaled(sum: Float64Array, values: Float64Array, from: number, factor: number): void {
+  for (let index = 0; index < sum.length; index += 1) sum[index] = at(sum, index) + factor * at(values, from + index)
 }

@@ -4,12 +4,15 @@
  * @returns undefined when H is not positive definite
  */
 export function inverseCholesky(matrix: Float64Array, size: number): Float64Array | undefined {
-  const lower = factorize(matrix.toReversed(), size)
+  const lower = choleskyOf(matrix.toReversed(), size)
   return lower === undefined ? undefined : invertLower(lower, size).toReversed()
 }
 
-/** The lower triangle L with LLᵀ = H. */
-function factorize(matrix: Float64Array, size: number): Float64Array | undefined {
+/**
+ * The lower triangle L with LLᵀ = H.
+ * @returns undefined when H is not positive definite
+ */
+export function choleskyOf(matrix: Float64Array, size: number): Float64Array | undefined {
   const lower = new Float64Array(size * size)
   for (let row = 0; row < size; row += 1) {
     for (let column = 0; column <= row; column += 1) {

@@ -10,7 +10,7 @@ export function deadSlices(dims: readonly number[], axis: number, dead: readonly
 }
 
 /** Channels 1 and 6 of the first layer of each graph are always 0. */
-export const dead = [1, 6]
+const dead = [1, 6]
 
 export interface PruningCase {
   readonly spec: ModelSpec
