@@ -4,18 +4,39 @@ import type { Dim } from '../../ir/value-type.ts'
 import type { Backward, GradientRule, RuleTable } from '../rule.ts'
 import { ceilWindow, dataGradient, leftOver, windowOf, type Window } from '../window.ts'
 
-/** Each element of dY goes to where the maximum came from, which the pool's second output tells. */
+/**
+ * Each element of dY goes to where the maximum came from. A second output tells, but with it the runtime's pool takes many
+ * times as long; where windows lie side by side the data is compared with the output instead.
+ */
 const maxPool: GradientRule = (back) => {
-  if (getInt(back.node, 'storage_order', 0) !== 0) return back.refuse('has indices in column-major order')
-  return [
-    () => {
-      const { x, dy, op } = back
-      const flat = (value: Value) => op('Reshape', [value, back.ints([-1])])
-      const indices = back.outputs(2)[1] as Value
-      const updates = [flat(back.zerosLike(x)), flat(indices), flat(dy)]
-      return back.reshapeLike(op('ScatterElements', updates, { axis: 0, reduction: 'add' }), x)
-    },
-  ]
+  const { node, x } = back
+  if (getInt(node, 'storage_order', 0) !== 0) return back.refuse('has indices in column-major order')
+  const spatial = back.dims(x).slice(2)
+  const window = windowOf(back, spatial)
+  const compares = back.type(x).dtype === 'float32' && node.outputs.length === 1 && isTiling(window, spatial)
+  return [() => (compares ? byComparison(back, window) : byIndices(back))]
+}
+
+/** Equal maxima of a window share the gradient. */
+function byComparison(back: Backward, { kernel }: Window): Value {
+  const { x, y, dy, op, mul, div } = back
+  const count = kernel.reduce((product, size) => product * size, 1)
+  const scales = back.floats(x, [1, 1, ...kernel], [kernel.length + 2])
+  const repeated = (value: Value) => {
+    const attributes = { mode: 'nearest', coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' }
+    return back.setType(op('Resize', [value, undefined, scales], attributes), back.type(x))
+  }
+  const isMax = op('CastLike', [op('Equal', [x, repeated(y)]), x])
+  const share = op('AveragePool', [isMax], { kernel_shape: kernel, strides: kernel })
+  return mul(isMax, repeated(div(dy, mul(share, count))))
+}
+
+function byIndices(back: Backward): Value {
+  const { x, dy, op } = back
+  const flat = (value: Value) => op('Reshape', [value, back.ints([-1])])
+  const indices = back.outputs(2)[1] as Value
+  const updates = [flat(back.zerosLike(x)), flat(indices), flat(dy)]
+  return back.reshapeLike(op('ScatterElements', updates, { axis: 0, reduction: 'add' }), x)
 }
 
 const averagePool: GradientRule = (back) => [

@@ -17,6 +17,46 @@ const pools: readonly GradientCase[] = [
 
 export const windowCases = {
   Conv: [
+    {
+      name: '1×1 with strides',
+      inputs: [
+        [2, 3, 3, 4],
+        [2, 3, 1, 1],
+      ],
+      attributes: { strides: [2, 2] },
+    },
+    {
+      name: '1×1, padded',
+      inputs: [
+        [1, 2, 2, 2],
+        [2, 2, 1, 1],
+      ],
+      attributes: { pads: [1, 0, 0, 1] },
+    },
+    {
+      name: '1×1, an open batch',
+      inputs: [
+        [2, 3, 3, 4],
+        [2, 3, 1, 1],
+      ],
+      needsDims: [2, 3],
+    },
+    {
+      name: 'a long kernel',
+      inputs: [
+        [1, 1, 70],
+        [2, 1, 66],
+      ],
+    },
+    {
+      name: 'an open batch',
+      inputs: [
+        [2, 2, 5, 4],
+        [3, 2, 3, 2],
+      ],
+      attributes: { strides: [2, 1], pads: [0, 1, 1, 0] },
+      needsDims: [2, 3],
+    },
     { name: 'plain', inputs: [[2, 2, 5, 4], [3, 2, 3, 2], [3]] },
     { name: 'one axis', inputs: [[2, 2, 7], [3, 2, 3], [3]], attributes: { pads: [1, 1] } },
     {
@@ -156,6 +196,13 @@ export const windowCases = {
   ],
   MaxPool: [
     ...pools,
+    {
+      name: 'side by side, in float32',
+      needsDims: [2, 3],
+      dtype: 'float32',
+      inputs: [[2, 2, 4, 6]],
+      attributes: { kernel_shape: [2, 3], strides: [2, 3] },
+    },
     { name: 'dilated', inputs: [[1, 2, 6, 6]], attributes: { kernel_shape: [2, 2], dilations: [2, 3] } },
   ],
   AveragePool: [
