@@ -20,10 +20,11 @@ const optimizer = { kind: 'adamw', weightDecay: 0.01 } as const
 
 const model = liftWeights(await net.model())
 const labels = { name: 'labels', dtype: 'int64', dims: [net.batch] } as const
+const runtime = createOrtRuntime()
+const idleBytes = peakResidentBytes()
 const built = performance.now()
 const step = buildStep(model, { loss: { kind: 'cross-entropy' }, optimizer, labels })
 const buildMs = performance.now() - built
-const runtime = createOrtRuntime()
 const stepper = await openStepper(runtime, step, {
   session: { intraOpThreads: Number(threads) },
   signal: new AbortController().signal,
@@ -48,5 +49,12 @@ for (let update = 1; update <= warmUp + Number(steps); update += 1) {
 }
 await stepper.close()
 const ms = times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)]
-const figures = { ms, buildMs, peakBytes: peakResidentBytes(), firstLoss: losses[0], lastLoss: losses.at(-1) }
+const figures = {
+  ms,
+  buildMs,
+  idleBytes,
+  peakBytes: peakResidentBytes(),
+  firstLoss: losses[0],
+  lastLoss: losses.at(-1),
+}
 process.stdout.write(`${JSON.stringify(figures)}\n`)

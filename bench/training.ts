@@ -12,6 +12,8 @@ const maxBuildMs = 1000
 interface Trained {
   /** Median of one step. */
   readonly ms: number
+  /** Most resident memory before the net was built, libraries loaded, and of the whole process. */
+  readonly idleBytes: number
   readonly peakBytes: number
   readonly firstLoss: number
   readonly lastLoss: number
@@ -76,10 +78,16 @@ function compare(
   })
   const time = estimateRatio(ours.map(({ ms }, index) => ms / (theirs[index] as Trained).ms))
   const memory = estimateRatio(ours.map(({ peakBytes }, index) => peakBytes / (theirs[index] as Trained).peakBytes))
+  const growth = estimateRatio(ours.map((each, index) => grown(each) / grown(theirs[index] as Trained)))
   figures.push({ name: `${net}, step against PyTorch`, unit: '×', ...time })
   figures.push({ name: `${net}, peak memory against PyTorch`, unit: '×', ...memory })
+  figures.push({ name: `${net}, memory above idle against PyTorch`, unit: '×', ...growth })
   targets.push({ text: `${net}: a step takes at most ${maxRatio} times PyTorch's`, met: time.value <= maxRatio })
   targets.push({ text: `${net}: peak memory at most ${maxRatio} times PyTorch's`, met: memory.value <= maxRatio })
+}
+
+function grown({ idleBytes, peakBytes }: Trained): number {
+  return peakBytes - idleBytes
 }
 
 function medianOf(values: readonly number[]): number {

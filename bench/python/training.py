@@ -63,7 +63,12 @@ def transformer():
     return Transformer(), (32, 32, 64)
 
 
+def peak_bytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def main(name, steps, threads):
+    idle = peak_bytes()
     torch.set_num_threads(threads)
     torch.manual_seed(1)
     net, dims = {"cnn": cnn, "mlp": mlp, "transformer": transformer}[name]()
@@ -80,9 +85,8 @@ def main(name, steps, threads):
         losses.append(loss.item())
         if step >= WARM_UP:
             times.append((time.perf_counter() - started) * 1000)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     ms = sorted(times)[len(times) // 2]
-    print(json.dumps({"ms": ms, "peakBytes": peak, "firstLoss": losses[0], "lastLoss": losses[-1]}))
+    print(json.dumps({"ms": ms, "idleBytes": idle, "peakBytes": peak_bytes(), "firstLoss": losses[0], "lastLoss": losses[-1]}))
 
 
 if __name__ == "__main__":
