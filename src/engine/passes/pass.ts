@@ -37,7 +37,7 @@ export interface Warning {
 export type MeasureSessions = (
   modelPath: string,
   sessions: readonly SessionOptions[],
-  limits: { readonly budgetMs: number; readonly signal: AbortSignal },
+  limits: { readonly budgetMs: number; readonly signal: AbortSignal; readonly batch?: number | undefined },
 ) => Promise<readonly SessionTiming[]>
 
 export interface SessionTiming {

@@ -12,7 +12,7 @@ type Options = PassOptions<'tune'>
 export const tunePass = definePass({
   name: 'tune',
   stage: 'optimize',
-  version: 1,
+  version: 2,
   async run(model, options, context) {
     const candidates = listCandidates(options, context)
     if (candidates.length < 2) {
@@ -22,13 +22,23 @@ export const tunePass = definePass({
         notes: [{ action: 'skipped', reason: 'the options leave nothing to choose from' }],
       }
     }
-    const timings = await timeCandidates(model, candidates, options, context)
-    const best = chooseFastest(timings)
-    const session = candidates[best] ?? {}
-    const notes = candidates.map((candidate, index) => describe(candidate, timings[index], index === best))
-    return { model, modified: false, notes, session }
+    const trials = await timeBatches(model, candidates, options, context)
+    const decisive = trials.find(({ batch }) => batch === context.target.batch) ?? trials[0]
+    const best = chooseFastest(decisive?.timings ?? [])
+    const notes = trials.flatMap((trial) =>
+      candidates.map((candidate, index) =>
+        describe(candidate, trial, { index, chosen: trial === decisive && index === best }),
+      ),
+    )
+    return { model, modified: false, notes, session: candidates[best] ?? {} }
   },
 })
+
+/** What the sessions took at one batch size; undefined is the size that samples bring. */
+interface Trial {
+  readonly batch: number | undefined
+  readonly timings: readonly SessionTiming[]
+}
 
 /** What would run without tuning comes first: it is the one the others have to beat. */
 export function listCandidates(options: Options, { target }: Pick<PassContext, 'target'>): SessionOptions[] {
@@ -62,19 +72,31 @@ function spinningChoices({ spinning }: Options, threads: number | undefined): (b
   return spinning.map((choice) => (choice ? undefined : false))
 }
 
-async function timeCandidates(
+async function timeBatches(
   model: Model,
   candidates: readonly SessionOptions[],
-  { budgetMs }: Options,
+  options: Options,
   context: PassContext,
-): Promise<readonly SessionTiming[]> {
+): Promise<Trial[]> {
   const file = path.join(context.workDir, 'tune.onnx')
   await saveModel(model, file)
   const measure =
     context.measure ?? ((modelPath, sessions, limits) => timeSessions(modelPath, sessions, { ...limits, context }))
-  const timings = await measure(file, candidates, { budgetMs, signal: context.signal })
-  if (timings.length !== candidates.length) throw new HastenError('internal', 'a session was not timed')
-  return timings
+  const batches = listBatches(options, context)
+  const budgetMs = options.budgetMs / batches.length
+  const trials: Trial[] = []
+  for (const batch of batches) {
+    const timings = await measure(file, candidates, { budgetMs, signal: context.signal, batch })
+    if (timings.length !== candidates.length) throw new HastenError('internal', 'a session was not timed')
+    trials.push({ batch, timings })
+  }
+  return trials
+}
+
+/** A dataset can't fill a batch of more samples than it has. */
+function listBatches({ batch }: Options, { calibration }: PassContext): readonly (number | undefined)[] {
+  if (batch.length === 0) return [undefined]
+  return [...new Set(batch.map((size) => Math.min(size, calibration?.samples ?? size)))]
 }
 
 /** The lowest median among those whose whole interval is a win over the first; else the first. */
@@ -86,8 +108,13 @@ export function chooseFastest(timings: readonly SessionTiming[]): number {
   return best
 }
 
-function describe(session: SessionOptions, timing: SessionTiming | undefined, chosen: boolean): Note {
-  const { medianMs = Number.NaN, speedup } = timing ?? {}
+function describe(
+  session: SessionOptions,
+  { batch, timings }: Trial,
+  { index, chosen }: { index: number; chosen: boolean },
+): Note {
+  const { medianMs = Number.NaN, speedup } = timings[index] ?? {}
+  const perSample = batch === undefined ? '' : ` at batch ${batch}, ${(medianMs / batch).toFixed(3)} ms a sample`
   const interval =
     speedup === undefined
       ? ''
@@ -95,6 +122,6 @@ function describe(session: SessionOptions, timing: SessionTiming | undefined, ch
   const what = JSON.stringify(session)
   return {
     action: chosen ? 'done' : 'info',
-    reason: `${what}: ${medianMs.toFixed(3)} ms${interval}${chosen ? ', chosen' : ''}`,
+    reason: `${what}: ${medianMs.toFixed(3)} ms${perSample}${interval}${chosen ? ', chosen' : ''}`,
   }
 }

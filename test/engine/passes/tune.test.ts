@@ -6,6 +6,7 @@ import { applyPass, createContext, floats } from './support.ts'
 
 const options: PassOptions<'tune'> = {
   threads: [],
+  batch: [],
   optimizationLevels: ['extended', 'all'],
   spinning: [true, false],
   budgetMs: 500,
@@ -65,6 +66,24 @@ test('the chosen session and every measurement are reported; the model stays', a
     action: 'done',
     reason: expect.stringMatching(/0\.400 ms, 2\.00 to 3\.00 times as fast .*, chosen/),
   })
+})
+
+test('sessions are timed at each batch, and chosen at that of the target', async () => {
+  const batches: unknown[] = []
+  const measure = (_path: string, sessions: readonly object[], { batch }: { batch?: number | undefined }) => {
+    batches.push(batch)
+    const fastest = batch === 8 ? 1 : 2
+    return Promise.resolve(sessions.map((_, index) => (index === fastest ? timing(4, 2, 3) : timing(8, 0.9, 1.1))))
+  }
+  const target = { target: { device: 'cpu', isa: [], threads: 2, batch: 8 } }
+  const result = await applyPass('tune', model, { batch: [1, 8] }, { ...target, measure })
+  expect(batches).toEqual([1, 8])
+  expect(result.session).toEqual(listCandidates(options, on(2))[1])
+  expect(result.notes.filter(({ action }) => action === 'done')).toEqual([
+    { action: 'done', reason: expect.stringContaining('at batch 8, 0.500 ms a sample') },
+  ])
+  const elsewhere = await applyPass('tune', model, { batch: [1, 8] }, { ...on(2), measure })
+  expect(elsewhere.session).toEqual(listCandidates(options, on(2))[2])
 })
 
 test('nothing to choose from is said, not measured', async () => {

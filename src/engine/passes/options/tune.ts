@@ -11,6 +11,15 @@ export const tuneOptions = Type.Object(
           'Intra-op thread counts to try. Empty: only the count the target names, or the default of the runtime.',
       }),
     ),
+    batch: Type.Optional(
+      Type.Array(Type.Integer({ minimum: 1, maximum: 1024 }), {
+        default: [],
+        maxItems: 16,
+        uniqueItems: true,
+        description:
+          "Batch sizes to time each session at. The session is chosen at the target's batch, or at the first where that is not listed; the notes give every batch's time a sample. Empty: only what a sample brings.",
+      }),
+    ),
     optimizationLevels: Type.Optional(
       Type.Array(Type.Enum(['basic', 'extended', 'all']), {
         default: ['extended', 'all'],

@@ -12,6 +12,8 @@ interface TimingLimits {
   readonly budgetMs: number
   readonly signal: AbortSignal
   readonly context: Pick<PassContext, 'runtime' | 'calibration' | 'sampleInputs' | 'progress'>
+  /** Samples a run; what the dataset or the model's own dims bring when undefined. */
+  readonly batch?: number | undefined
 }
 
 /** A session must have settled before it is timed; a fifth of the budget goes into that. */
@@ -50,11 +52,11 @@ export async function timeModels(
 
 async function timeAll(
   sessions: readonly Session[],
-  { budgetMs, signal, context }: TimingLimits,
+  { budgetMs, signal, context, batch }: TimingLimits,
 ): Promise<SessionTiming[]> {
   const [first] = sessions
   if (first === undefined) return []
-  const feeds = await sampleFeeds(first.inputs, context)
+  const feeds = await sampleFeeds(first.inputs, context, batch)
   const runs = sessions.map((session) => {
     const run = timeSession(session, feeds)
     return (index: number) => {
