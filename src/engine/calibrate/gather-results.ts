@@ -4,7 +4,7 @@ import { tensorOf, type Tensor } from '../ir/tensor.ts'
 
 /** How the results of several runs of a graph become one. */
 type Reduction = 'ReduceMin' | 'ReduceMax' | 'ReduceSum'
-export type Merge = Reduction | 'concat'
+type Merge = Reduction | 'concat'
 
 /** A value of a graph that is wanted outside of it; of one element where the least or largest of several is it. */
 export interface Result<T> {
