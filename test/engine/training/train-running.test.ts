@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { createOrtNodeRuntime } from '../../../src/engine/runtime/ort-node/index.ts'
 import type { TrainEvent, TrainOptions } from '../../../src/engine/training/index.ts'
 import { blobs, failure, run, weightsOf } from './support.ts'
 
@@ -9,6 +10,15 @@ describe('running', () => {
     expect(weightsOf(one.model)).toEqual(weightsOf(same.model))
     expect(one.history).toEqual(same.history)
     expect(other.losses).not.toEqual(one.losses)
+  })
+
+  test('the public binding, which copies outputs, trains to the same numbers', async () => {
+    const portable = createOrtNodeRuntime()
+    try {
+      expect((await run({ runtime: portable })).losses).toEqual((await run()).losses)
+    } finally {
+      await portable.close()
+    }
   })
 
   test('samples read from disk one by one make the same batches', async () => {
