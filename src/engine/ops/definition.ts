@@ -57,6 +57,8 @@ export interface OpTraits {
   /** false: may give other outputs for the same inputs, or has another reason to stay when its inputs are constant. */
   readonly foldable?: boolean
   readonly quantizable?: QuantizableTrait
+  /** There is a gradient: a row in the table of `engine/autodiff`, which may still refuse a node by its attributes. */
+  readonly differentiable?: boolean
   /** Whether one of the node's subgraphs runs, or each an unknown number of times. */
   readonly subgraphs?: 'one-of' | 'repeated'
 }

@@ -74,12 +74,24 @@ export const activations = {
     const [alpha, gamma] = [parameter(back, 'alpha'), parameter(back, 'gamma')]
     return [() => twoParts(back, gamma, back.add(back.y, alpha * gamma))]
   },
+  Shrink: (back) => [
+    () => back.where(back.op('Greater', [back.op('Abs', [back.x]), parameter(back, 'lambd')]), back.dy, 0),
+  ],
   Sigmoid: ({ dy, y, mul, sub }) => [() => mul(dy, mul(y, sub(1, y)))],
   Softplus: ({ dy, x, mul, op }) => [() => mul(dy, op('Sigmoid', [x]))],
   Softsign: ({ dy, y, mul, sub, op }) => [
     () => {
       const rest = sub(1, op('Abs', [y]))
       return mul(dy, mul(rest, rest))
+    },
+  ],
+  /** x·σ(αx), whose slope is σ + αy·(1 − σ). */
+  Swish: (back) => [
+    () => {
+      const { x, y, dy, mul, add, sub, op } = back
+      const alpha = parameter(back, 'alpha')
+      const s = op('Sigmoid', [mul(x, alpha)])
+      return mul(dy, add(s, mul(mul(y, alpha), sub(1, s))))
     },
   ],
   Tanh: ({ dy, y, mul, sub }) => [() => mul(dy, sub(1, mul(y, y)))],

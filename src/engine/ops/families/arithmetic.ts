@@ -21,18 +21,23 @@ function comparison(since: number, init: OpInit = {}) {
 }
 
 function variadic() {
-  return defineOp(1, [1, many], 1, { elementwise: true, commutative: true, types: broadcastInputs })
+  return defineOp(1, [1, many], 1, {
+    differentiable: true,
+    elementwise: true,
+    commutative: true,
+    types: broadcastInputs,
+  })
 }
 
 /** Element-wise operators of several inputs that broadcast against each other. */
 export const arithmetic = {
-  Add: binary(1, { commutative: true, attributes: oldBroadcast, elements: addElements }),
+  Add: binary(1, { differentiable: true, commutative: true, attributes: oldBroadcast, elements: addElements }),
   And: comparison(1, { commutative: true }),
   BitShift: binary(11, { attributes: { direction: anyString } }),
   BitwiseAnd: binary(18, { commutative: true }),
   BitwiseOr: binary(18, { commutative: true }),
   BitwiseXor: binary(18, { commutative: true }),
-  Div: binary(1, { attributes: oldBroadcast, elements: divideElements }),
+  Div: binary(1, { differentiable: true, attributes: oldBroadcast, elements: divideElements }),
   Equal: comparison(1, { commutative: true, elements: equalElements }),
   Greater: comparison(1),
   GreaterOrEqual: comparison(12),
@@ -42,11 +47,11 @@ export const arithmetic = {
   Mean: variadic(),
   Min: variadic(),
   Mod: binary(10, { attributes: { fmod: int(0) } }),
-  Mul: binary(1, { commutative: true, attributes: oldBroadcast, elements: multiplyElements }),
+  Mul: binary(1, { differentiable: true, commutative: true, attributes: oldBroadcast, elements: multiplyElements }),
   Or: comparison(1, { commutative: true }),
-  Pow: binary(1, { attributes: oldBroadcast }),
-  Sub: binary(1, { attributes: oldBroadcast, elements: subtractElements }),
+  Pow: binary(1, { differentiable: true, attributes: oldBroadcast }),
+  Sub: binary(1, { differentiable: true, attributes: oldBroadcast, elements: subtractElements }),
   Sum: variadic(),
-  Where: defineOp(9, 3, 1, { elementwise: true, types: selectType, elements: whereElements }),
+  Where: defineOp(9, 3, 1, { differentiable: true, elementwise: true, types: selectType, elements: whereElements }),
   Xor: comparison(1, { commutative: true }),
 } satisfies OpTable

@@ -13,6 +13,7 @@ import {
 export const indexing = {
   Compress: defineOp(9, 2, 1, { movesData: true, attributes: { axis: anyInt }, types: compressType }),
   Gather: defineOp(1, 2, 1, {
+    differentiable: true,
     movesData: true,
     attributes: { axis: int(0) },
     types: gatherType,
@@ -20,8 +21,18 @@ export const indexing = {
     // An embedding table: rows are what is looked up.
     quantizable: { weightInput: 0, channelAxis: () => 0 },
   }),
-  GatherElements: defineOp(11, 2, 1, { movesData: true, attributes: { axis: int(0) }, types: gatherElementsType }),
-  GatherND: defineOp(11, 2, 1, { movesData: true, attributes: { batch_dims: int(0) }, types: gatherNdType }),
+  GatherElements: defineOp(11, 2, 1, {
+    differentiable: true,
+    movesData: true,
+    attributes: { axis: int(0) },
+    types: gatherElementsType,
+  }),
+  GatherND: defineOp(11, 2, 1, {
+    differentiable: true,
+    movesData: true,
+    attributes: { batch_dims: int(0) },
+    types: gatherNdType,
+  }),
   NonMaxSuppression: defineOp(10, [2, 5], 1, {
     attributes: { center_point_box: int(0) },
     types: () => [{ dtype: 'int64', dims: [null, 3] }],

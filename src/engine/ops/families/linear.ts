@@ -29,12 +29,14 @@ export const convAttributes = { ...windowAttributes, auto_pad: string('NOTSET') 
 /** Convolutions and matrix products: where nearly all the arithmetic of a model is. */
 export const linear = {
   Conv: defineOp(1, [2, 3], 1, {
+    differentiable: true,
     attributes: convAttributes,
     types: convType(),
     macs: convMacs(),
     quantizable: convWeight,
   }),
   ConvTranspose: defineOp(1, [2, 3], 1, {
+    differentiable: true,
     attributes: { ...convAttributes, output_padding: ints, output_shape: ints },
     types: convTransposeType,
     macs: convTransposeMacs,
@@ -47,10 +49,11 @@ export const linear = {
   }),
   Einsum: defineOp(12, [1, Number.POSITIVE_INFINITY], 1, { attributes: { equation: anyString }, types: einsumType }),
   Gemm: defineOp(1, [2, 3], 1, {
+    differentiable: true,
     attributes: { alpha: float(1), beta: float(1), transA: int(0), transB: int(0), broadcast: int(0) },
     types: gemmType,
     macs: gemmMacs,
     quantizable: gemmWeight,
   }),
-  MatMul: defineOp(1, 2, 1, { types: matMulType(), macs: matMulMacs, quantizable: matMulWeight }),
+  MatMul: defineOp(1, 2, 1, { differentiable: true, types: matMulType(), macs: matMulMacs, quantizable: matMulWeight }),
 } satisfies OpTable

@@ -26,21 +26,33 @@ function move(since: number, inputs: Parameters<typeof defineOp>[1], init: OpIni
 /** Operators that change where elements are, not what they are. */
 export const movement = {
   CenterCropPad: defineOp(18, 2, 1, { attributes: { axes: ints }, types: centerCropType }),
-  Concat: move(1, [1, many], { attributes: { axis: anyInt }, types: concatType, elements: concatElements }),
-  DepthToSpace: move(1, 1, { attributes: { blocksize: anyInt, mode: string('DCR') }, types: blockType(true) }),
-  Expand: move(8, 2, { types: expandType }),
-  Flatten: move(1, 1, { attributes: { axis: int(1) }, types: flattenType }),
+  Concat: move(1, [1, many], {
+    differentiable: true,
+    attributes: { axis: anyInt },
+    types: concatType,
+    elements: concatElements,
+  }),
+  DepthToSpace: move(1, 1, {
+    differentiable: true,
+    attributes: { blocksize: anyInt, mode: string('DCR') },
+    types: blockType(true),
+  }),
+  Expand: move(8, 2, { differentiable: true, types: expandType }),
+  Flatten: move(1, 1, { differentiable: true, attributes: { axis: int(1) }, types: flattenType }),
   // Not `movesData`: the padding value is new.
   Pad: defineOp(1, [1, 4], 1, {
+    differentiable: true,
     attributes: { mode: string('constant'), pads: ints, paddings: ints, value: float(0) },
     types: padType,
   }),
   Reshape: move(1, [1, 2], {
+    differentiable: true,
     attributes: { allowzero: int(0), shape: ints },
     types: reshapeType,
     elements: copyElements,
   }),
   Resize: defineOp(10, [1, 4], 1, {
+    differentiable: true,
     attributes: {
       antialias: int(0),
       axes: ints,
@@ -56,21 +68,37 @@ export const movement = {
   }),
   ReverseSequence: move(10, 2, { attributes: { batch_axis: int(1), time_axis: int(0) }, types: sameAsInput }),
   Slice: move(1, [1, 5], {
+    differentiable: true,
     attributes: { axes: ints, ends: ints, starts: ints },
     types: sliceType,
     elements: sliceElements,
   }),
-  SpaceToDepth: move(1, 1, { attributes: { blocksize: anyInt, mode: string('DCR') }, types: blockType(false) }),
+  SpaceToDepth: move(1, 1, {
+    differentiable: true,
+    attributes: { blocksize: anyInt, mode: string('DCR') },
+    types: blockType(false),
+  }),
   Split: defineOp(1, [1, 2], [1, many], {
+    differentiable: true,
     movesData: true,
     attributes: { axis: int(0), num_outputs: anyInt, split: ints },
     types: splitType,
   }),
-  Squeeze: move(1, [1, 2], { attributes: { axes: ints }, types: squeezeType, elements: copyElements }),
-  Tile: move(1, [2, 3], { types: tileType }),
-  Transpose: move(1, 1, { attributes: { perm: ints }, types: transposeType }),
-  Trilu: defineOp(14, [1, 2], 1, { attributes: { upper: int(1) }, types: sameAsInput }),
-  Unsqueeze: move(1, [1, 2], { attributes: { axes: ints }, types: unsqueezeType, elements: copyElements }),
+  Squeeze: move(1, [1, 2], {
+    differentiable: true,
+    attributes: { axes: ints },
+    types: squeezeType,
+    elements: copyElements,
+  }),
+  Tile: move(1, [2, 3], { differentiable: true, types: tileType }),
+  Transpose: move(1, 1, { differentiable: true, attributes: { perm: ints }, types: transposeType }),
+  Trilu: defineOp(14, [1, 2], 1, { differentiable: true, attributes: { upper: int(1) }, types: sameAsInput }),
+  Unsqueeze: move(1, [1, 2], {
+    differentiable: true,
+    attributes: { axes: ints },
+    types: unsqueezeType,
+    elements: copyElements,
+  }),
   Upsample: defineOp(1, [1, 2], 1, {
     attributes: {
       mode: string('nearest'),

@@ -13,12 +13,20 @@ const poolAttributes = {
 } as const
 
 export const pooling = {
-  AveragePool: defineOp(1, 1, 1, { attributes: { ...poolAttributes, count_include_pad: int(0) }, types: poolType }),
-  GlobalAveragePool: defineOp(1, 1, 1, { types: globalPoolType }),
+  AveragePool: defineOp(1, 1, 1, {
+    differentiable: true,
+    attributes: { ...poolAttributes, count_include_pad: int(0) },
+    types: poolType,
+  }),
+  GlobalAveragePool: defineOp(1, 1, 1, { differentiable: true, types: globalPoolType }),
   GlobalLpPool: defineOp(1, 1, 1, { attributes: { p: int(2) }, types: globalPoolType }),
-  GlobalMaxPool: defineOp(1, 1, 1, { types: globalPoolType }),
+  GlobalMaxPool: defineOp(1, 1, 1, { differentiable: true, types: globalPoolType }),
   LpPool: defineOp(1, 1, 1, { attributes: { ...poolAttributes, p: int(2) }, types: poolType }),
-  MaxPool: defineOp(1, 1, [1, 2], { attributes: { ...poolAttributes, storage_order: int(0) }, types: poolType }),
+  MaxPool: defineOp(1, 1, [1, 2], {
+    differentiable: true,
+    attributes: { ...poolAttributes, storage_order: int(0) },
+    types: poolType,
+  }),
   MaxRoiPool: defineOp(1, 2, 1, {
     attributes: { pooled_shape: ints, spatial_scale: float(1) },
     types: regionType(({ node }) => getInts(node, 'pooled_shape', [null, null])),

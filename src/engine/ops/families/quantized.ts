@@ -12,6 +12,7 @@ export const quantized = {
     macs: convMacs(),
   }),
   DequantizeLinear: defineOp(10, [2, 3], 1, {
+    differentiable: true,
     attributes: { axis: int(1), block_size: int(0), output_dtype: int(0) },
     types: dequantizeType,
     foldable: false,
@@ -28,6 +29,7 @@ export const quantized = {
     macs: matMulMacs,
   }),
   QuantizeLinear: defineOp(10, [2, 3], 1, {
+    differentiable: true,
     attributes: { axis: int(1), block_size: int(0), output_dtype: int(0), precision: int(0), saturate: int(1) },
     types: quantizeType,
     foldable: false,

@@ -1,4 +1,4 @@
-import { anyInt, defineOp, int, ints, string, type OpInit, type OpTable } from '../definition.ts'
+import { anyInt, defineOp, int, ints, string, type OpInit, type OpTable, type OpTraits } from '../definition.ts'
 import { productElements } from '../rules/elements.ts'
 import { sameAsInput } from '../rules/elementwise.ts'
 import { uniqueType } from '../rules/indexing.ts'
@@ -11,6 +11,7 @@ function reduction(init: OpInit = {}) {
     ...init,
     attributes: { axes: ints, keepdims: int(1), noop_with_empty_axes: int(0) },
     types: reduceType,
+    differentiable: true,
   })
 }
 
@@ -21,15 +22,15 @@ function argReduction() {
   })
 }
 
-function cumulative(since: number) {
-  return defineOp(since, 2, 1, { attributes: { exclusive: int(0), reverse: int(0) }, types: sameAsInput })
+function cumulative(since: number, traits: OpTraits = {}) {
+  return defineOp(since, 2, 1, { attributes: { exclusive: int(0), reverse: int(0) }, types: sameAsInput, ...traits })
 }
 
 export const reductions = {
   ArgMax: argReduction(),
   ArgMin: argReduction(),
   CumProd: cumulative(26),
-  CumSum: cumulative(11),
+  CumSum: cumulative(11, { differentiable: true }),
   NegativeLogLikelihoodLoss: defineOp(12, [2, 3], 1, {
     attributes: { ignore_index: anyInt, reduction: string('mean') },
     types: lossType,

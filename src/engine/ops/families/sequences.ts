@@ -27,10 +27,12 @@ const recurrentAttributes = {
 
 export const recurrent = {
   GRU: defineOp(1, [3, 6], [0, 2], {
+    differentiable: true,
     attributes: { ...recurrentAttributes, linear_before_reset: int(0) },
     types: recurrentType,
   }),
   LSTM: defineOp(1, [3, 8], [0, 3], {
+    differentiable: true,
     attributes: { ...recurrentAttributes, input_forget: int(0) },
     types: recurrentType,
   }),

@@ -111,9 +111,12 @@ export const activationCases = {
   ],
   Relu: by(),
   Selu: [withAttributes({}), withAttributes({ alpha: 1.5, gamma: 0.8 })],
+  // The runtime computes it in float32, whatever the dtype.
+  Shrink: [Object.assign(withAttributes({ lambd: 1.2, bias: 0.3 }), { dtype: 'float32' as const })],
   Sigmoid: by(wide),
   Softplus: by(wide),
   Softsign: by(wide),
+  Swish: [withAttributes({ alpha: 0.7 }, 24)],
   Tanh: by(wide),
   ThresholdedRelu: [withAttributes({ alpha: 0.5 })],
 } satisfies Record<string, readonly GradientCase[]>
