@@ -43,6 +43,8 @@ export interface KernelOracle {
 export interface ForecastOracle extends KernelOracle {
   /** What converting between float and integers costs here. */
   boundaries(signal?: AbortSignal): Promise<BoundaryCosts>
+  /** Microseconds of a whole model, timed as kernels are, so that one can be taken from the other. */
+  timeModel(model: MicroModel, signal?: AbortSignal): Promise<number | undefined>
 }
 
 export interface OracleOptions {
@@ -56,6 +58,7 @@ export interface OracleOptions {
 const defaultBudgetMs = 3000
 const timeoutMs = 60_000
 const boundaryMs = 300
+const modelMs = 300
 
 /** A form must be slower by more than two measurements of one kernel differ. */
 const slowerRatio = 1.1
@@ -80,6 +83,11 @@ export function createOracle({ host, runtime, cache, budgetMs = defaultBudgetMs 
       const measured = await race(missing, { runtime, threads: host.threads, budgetMs: boundaryMs, signal })
       if (missing.length > 0) await cache.add(measured)
       return fitBoundaries({ ...known, ...measured })
+    },
+    async timeModel(model, signal) {
+      if (model.bytes.byteLength > maxRequestBytes) return undefined
+      const [[run] = []] = await raceModels([[model]], { runtime, threads: host.threads, budgetMs: modelMs, signal })
+      return run == null ? undefined : run * 1000
     },
     async time(kernels, signal) {
       const known = await cache.read()
@@ -146,22 +154,33 @@ interface RaceContext {
 /** All models of one request pass through memory twice; kernels beyond this stay unknown. */
 const maxRequestBytes = 2 ** 28
 
-async function race(planned: readonly PlannedHeat[], context: RaceContext): Promise<KernelTable> {
-  const heats = buildHeats(planned)
-  if (heats.length === 0) return {}
-  const { runtime, threads, budgetMs, signal } = context
+/** Milliseconds of each model of each heat, the least that was seen; null for one that the runtime can't load. */
+async function raceModels(
+  heats: readonly (readonly MicroModel[])[],
+  { runtime, threads, budgetMs, signal }: RaceContext,
+): Promise<readonly (readonly (number | null)[])[]> {
   const { heats: results } = await measureInChild<'race'>(
     {
       kind: 'race',
       runtime,
       budgetMs,
       session: { intraOpThreads: threads },
-      heats: heats.map(({ models }) => ({
+      heats: heats.map((models) => ({
         models: models.map(({ bytes }) => bytes),
         inputs: models.map(({ feeds }) => feeds),
       })),
     },
     { timeoutMs, signal },
+  )
+  return results
+}
+
+async function race(planned: readonly PlannedHeat[], context: RaceContext): Promise<KernelTable> {
+  const heats = buildHeats(planned)
+  if (heats.length === 0) return {}
+  const results = await raceModels(
+    heats.map(({ models }) => models),
+    context,
   )
   return Object.fromEntries(
     results.flatMap((times, index) => {

@@ -1,25 +1,20 @@
-import path from 'node:path'
 import { getInt } from '../ir/attribute.ts'
 import type { Node } from '../ir/graph.ts'
 import type { Model } from '../ir/model.ts'
-import { saveModel } from '../onnx/index.ts'
+import { encodeModel } from '../onnx/index.ts'
 import { forecastForm, type ForecastOracle, type KernelForm } from '../oracle/index.ts'
 import { constantValue } from '../ops/index.ts'
 import type { StepForecast } from '../passes/findings.ts'
 import type { PassContext } from '../passes/pass.ts'
 import { isExcluded } from '../passes/quantize/linear-nodes.ts'
-import { timeModels } from '../passes/tune/time-sessions.ts'
+import { sampleFeeds } from '../passes/sample-feeds.ts'
+import type { TensorInfo } from '../runtime/port.ts'
 import type { AdvisedStep } from './leave-slower.ts'
+import { weightBytes } from './rank-techniques.ts'
 
-interface ForecastContext extends Pick<
-  PassContext,
-  'runtime' | 'target' | 'calibration' | 'sampleInputs' | 'signal' | 'workDir'
-> {
+interface ForecastContext extends Pick<PassContext, 'target' | 'calibration' | 'sampleInputs' | 'signal'> {
   readonly oracle: ForecastOracle
 }
-
-/** Milliseconds to time the model before the step. */
-const timingMs = 300
 
 /** What a quantizing step is expected to gain on this host; undefined for steps that change no kernel. */
 export async function forecastStep(
@@ -35,14 +30,17 @@ export async function forecastStep(
   return { pass: step.pass, ...forecastForm({ model, advice, form, isChanged, boundaries, modelMicros }) }
 }
 
+/** A larger model is not sent to another process just to be timed. */
+const maxTimedBytes = 2 ** 27
+
 async function timeModel(model: Model, context: ForecastContext): Promise<number | undefined> {
-  const { target, signal, workDir } = context
-  const file = path.join(workDir, 'forecast.onnx')
-  await saveModel(model, file)
-  const session = target.threads === undefined ? {} : { intraOpThreads: target.threads }
-  const limits = { budgetMs: timingMs, signal, context: { ...context, progress: () => undefined } }
-  const [timing] = await timeModels([{ path: file, session }], limits)
-  return timing === undefined ? undefined : timing.medianMs * 1000
+  if (weightBytes(model) > maxTimedBytes) return undefined
+  const inputs = model.graph.inputs.flatMap(({ name, type, initializer }): TensorInfo[] =>
+    type === undefined || initializer !== undefined ? [] : [{ name, dtype: type.dtype, dims: type.dims ?? [] }],
+  )
+  // Kernels are timed at the target's batch too.
+  const [feeds] = await sampleFeeds(inputs, context, context.target.batch ?? 1)
+  return feeds && context.oracle.timeModel({ bytes: encodeModel(model), feeds }, context.signal)
 }
 
 /** What passes leave alone by rule, without asking anybody. */

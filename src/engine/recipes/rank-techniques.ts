@@ -18,7 +18,7 @@ export function rankTechniques(model: Model, step: RecipeStep, { target, calibra
   const { maxDrop } = step.options
   const allowedLoss = typeof maxDrop === 'number' ? maxDrop : 0
   const need = { goal: 'latency', allowedLoss, hasCalibration: calibration !== undefined, batch } as const
-  const { suggestions } = advise(describeModel(model, sizeOf(model)), { device, isa, cores: threads }, need)
+  const { suggestions } = advise(describeModel(model, weightBytes(model)), { device, isa, cores: threads }, need)
   const names = suggestions.filter(({ advice }) => advice === 'try').map(({ technique }) => technique as string)
   const rankOf = (name: string) => names.indexOf(name === 'int8-mixed' ? 'int8-static' : name)
   // Mixed precision is what static int8 falls back on, so it comes right after it: the sort is stable.
@@ -26,7 +26,8 @@ export function rankTechniques(model: Model, step: RecipeStep, { target, calibra
   return { pass: step.pass, options: { ...step.options, techniques } }
 }
 
-function sizeOf({ graph }: Model): number {
+/** Bytes of the weights of the main graph. */
+export function weightBytes({ graph }: Model): number {
   let bytes = 0
   for (const { initializer } of graph.initializers) {
     if (initializer !== undefined && initializer.dtype !== 'string') bytes += initializer.bytes.byteLength

@@ -37,7 +37,7 @@ describe('POST /v1/jobs', () => {
         version: 1,
         body: {
           version: 1,
-          steps: [{ pass: 'simplify' }, { pass: 'quantize.static', options: { activations: 'uint8' } }],
+          steps: [{ pass: 'simplify' }, { pass: 'quantize.static', options: { activations: 'auto' } }],
         },
       },
       datasets: { calibration: dataset.id },

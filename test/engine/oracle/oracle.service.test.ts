@@ -1,8 +1,8 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile, readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { cloneModel, loadModel, type Model } from '../../../src/engine/index.ts'
+import { cloneModel, loadModel, tensorOf, type Model } from '../../../src/engine/index.ts'
 import { createOracle, openKernelCache, type KernelCache } from '../../../src/engine/oracle/index.ts'
 import { createOrtRuntime } from '../../../src/engine/runtime/ort/index.ts'
 import { buildMicroModel } from '../../../src/engine/oracle/micro-model.ts'
@@ -76,6 +76,12 @@ describe('the oracle', () => {
     const broken = { url: 'file:///no/such/runtime.js', factory: 'none' }
     const again = await createOracle({ host, runtime: broken, cache }).boundaries()
     expect(again.quantize(5000)).toBe(costs.quantize(5000))
+  })
+
+  test('times a whole model as it times kernels', async () => {
+    const feeds = { image: tensorOf('float32', [1, 1, 28, 28], new Float32Array(784)) }
+    const micros = await createOracle({ host, runtime, cache }).timeModel({ bytes: await readFile(digits), feeds })
+    expect(micros).toBeGreaterThan(0)
   })
 
   test('looks at the costliest kernels only, where asked to', async () => {

@@ -42,7 +42,8 @@ async function oracleThatKnows(timesOf: (name: string) => KernelTimes): Promise<
   const kernels = readKernels(model, knownDims(model, { target }))
   await cache.add(boundaries)
   await cache.add(Object.fromEntries([...kernels].map(([node, kernel]) => [keyOf(kernel), timesOf(node.name)])))
-  return createOracle({ host, cache, runtime: { url: 'file:///no/runtime.js', factory: 'none' } })
+  const oracle = createOracle({ host, cache, runtime: { url: 'file:///no/runtime.js', factory: 'none' } })
+  return { ...oracle, timeModel: async () => 1000 }
 }
 
 const onlyConv2Slower = (name: string) => ({
@@ -73,7 +74,7 @@ test('what is slower stays float in the result, and the notes say by how much', 
   })
   expect(of('conv3')).toMatchObject({ action: 'done' })
   expect(forecasts).toMatchObject([
-    { pass: 'quantize.static', form: 'qdq-u8s8', layers: 5, unknown: 0, float_us: 500, form_us: 300 },
+    { pass: 'quantize.static', form: 'qdq-u8s8', layers: 5, unknown: 0, float_us: 500, form_us: 300, model_us: 1000 },
   ])
 })
 
