@@ -20,7 +20,22 @@ export type Artifact =
   | { readonly name: string; readonly path: string }
   | { readonly name: string; readonly error: string }
 
-const recipeNames = ['lossless', 'int8-dynamic', 'int8-static', 'int8-mixed', 'auto', 'w8'] as const
+/** The built-in recipes, and one with an option that Python's tools have as their default. */
+const recipes: Readonly<Record<string, object>> = {
+  lossless: builtinRecipes.lossless,
+  'int8-dynamic': builtinRecipes['int8-dynamic'],
+  'int8-dynamic, perChannel: false': {
+    version: 1,
+    steps: [
+      { pass: 'simplify', options: { maxGrowthBytes: 2 ** 24 } },
+      { pass: 'quantize.dynamic', options: { perChannel: false } },
+    ],
+  },
+  'int8-static': builtinRecipes['int8-static'],
+  'int8-mixed': builtinRecipes['int8-mixed'],
+  auto: builtinRecipes.auto,
+  w8: builtinRecipes.w8,
+}
 
 export interface Host {
   readonly cpu: CpuInfo
@@ -32,14 +47,21 @@ export interface Host {
 /** What each recipe makes of a model, as a job on this host would. */
 export async function makeOurs(each: MatrixCase, folder: string, host: Host): Promise<Artifact[]> {
   const artifacts: Artifact[] = []
-  for (const name of recipeNames) artifacts.push(await runOne(name, each, path.join(folder, name), host))
+  for (const [name, recipe] of Object.entries(recipes)) {
+    artifacts.push(await runOne({ name, recipe, workDir: path.join(folder, name) }, each, host))
+  }
   return artifacts
 }
 
+interface RecipeRun {
+  readonly name: string
+  readonly recipe: object
+  readonly workDir: string
+}
+
 async function runOne(
-  name: (typeof recipeNames)[number],
+  { name, recipe, workDir }: RecipeRun,
   { model, calibration }: MatrixCase,
-  workDir: string,
   host: Host,
 ): Promise<Artifact> {
   await mkdir(workDir, { recursive: true })
@@ -50,7 +72,7 @@ async function runOne(
   try {
     const result = await runRecipe({
       model,
-      recipe: parseRecipe(builtinRecipes[name]),
+      recipe: parseRecipe(recipe),
       runtime,
       target: { device: 'cpu', threads, batch: 1, isa: cpu.isa },
       calibration: dataset,
