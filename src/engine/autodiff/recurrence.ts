@@ -59,13 +59,13 @@ export function directionsOf(back: Backward): Direction[] {
 }
 
 /** Element `index` of the first axis, which is taken away. */
-export function takeFirst(back: Backward, value: Value, index: number): Value {
+function takeFirst(back: Backward, value: Value, index: number): Value {
   const part = back.dims(value)[0] === 1 ? value : back.slice(value, [0], [index], [index + 1])
   return back.op('Squeeze', [part, back.ints([0])])
 }
 
 /** The same of the second axis, where the sequence has its directions. */
-export function takeSecond(back: Backward, value: Value, index: number): Value {
+function takeSecond(back: Backward, value: Value, index: number): Value {
   const part = back.dims(value)[1] === 1 ? value : back.slice(value, [1], [index], [index + 1])
   return back.op('Squeeze', [part, back.ints([1])])
 }
