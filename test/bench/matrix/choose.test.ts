@@ -21,3 +21,10 @@ it('keeps the original where nothing is faster or agrees', () => {
   ])
   expect(namesOf([], [candidate('lossless', 1, 9)])).toEqual(['original', 'lossless'])
 })
+
+it('takes a result that only rounding tells from the original as equal to it', () => {
+  expect(namesOf([], [candidate('lossless', 1 - 1e-8, 9), candidate('rough', 0.9999, 1)])).toEqual([
+    'original',
+    'lossless',
+  ])
+})
