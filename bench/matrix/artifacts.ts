@@ -20,17 +20,9 @@ export type Artifact =
   | { readonly name: string; readonly path: string }
   | { readonly name: string; readonly error: string }
 
-/** The built-in recipes, and one with an option that Python's tools have as their default. */
 const recipes: Readonly<Record<string, object>> = {
   lossless: builtinRecipes.lossless,
   'int8-dynamic': builtinRecipes['int8-dynamic'],
-  'int8-dynamic, perChannel: false': {
-    version: 1,
-    steps: [
-      { pass: 'simplify', options: { maxGrowthBytes: 2 ** 24 } },
-      { pass: 'quantize.dynamic', options: { perChannel: false } },
-    ],
-  },
   'int8-static': builtinRecipes['int8-static'],
   'int8-mixed': builtinRecipes['int8-mixed'],
   auto: builtinRecipes.auto,

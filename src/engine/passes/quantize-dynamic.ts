@@ -20,7 +20,7 @@ type Options = Omit<PassOptions<'quantize.dynamic'>, 'reduceRange'> & { readonly
 export const quantizeDynamicPass = definePass({
   name: 'quantize.dynamic',
   stage: 'optimize',
-  version: 2,
+  version: 3,
   async run(original, options, { target, signal }) {
     signal.throwIfAborted()
     const model = cloneModel(original)
@@ -87,7 +87,8 @@ const planners: Readonly<Record<string, (node: Node) => Conversion | string>> = 
   LSTM: (node) => {
     const weights = readLstm(node)
     if (typeof weights === 'string') return weights
-    const convert: Conversion['convert'] = (graph, options, emit) => convertLstm(graph, node, weights, options, emit)
+    const convert: Conversion['convert'] = (graph, { perGate, reduceRange }, emit) =>
+      convertLstm(graph, node, weights, { perChannel: perGate, reduceRange }, emit)
     return { elements: recurrentElements(weights), result: atRunTime, convert }
   },
   GRU: () => 'ONNX Runtime has no int8 GRU',

@@ -1,3 +1,4 @@
+import { constantValue } from '../../../src/engine/ops/index.ts'
 import { describe, expect, test } from 'vitest'
 import type { Model } from '../../../src/engine/ir/model.ts'
 import { viewOf, type Tensor } from '../../../src/engine/ir/tensor.ts'
@@ -240,9 +241,11 @@ describe('LSTM', () => {
     ['with a first state and peepholes', {}, 1, ['', 'start', 'start', 'P']],
   ] as const)('%s', async (_what, attributes, directions, extra) => {
     const original = lstm(attributes, directions, [...extra])
-    for (const perChannel of [true, false]) {
-      const { model, notes } = await applyPass('quantize.dynamic', original, { ...everything, perChannel })
+    for (const perGate of [true, false]) {
+      const { model, notes } = await applyPass('quantize.dynamic', original, { ...everything, perGate })
       expect(countOps(model)).toEqual({ DynamicQuantizeLSTM: 1 })
+      const [node] = [...model.graph.nodes]
+      expect(constantValue(node?.inputs[8])?.dims).toEqual(perGate ? [directions, 4 * hidden] : [directions])
       expect(notes).toMatchObject([{ op: 'LSTM', action: 'done' }])
       const [before, after] = [await runModel(original, { x: sequence }), await runModel(model, { x: sequence })]
       expect(Object.keys(after)).toEqual(['y', 'h', 'c'])
