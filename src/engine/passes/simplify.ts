@@ -1,6 +1,7 @@
 import { cloneModel } from '../ir/clone.ts'
 import { graphsWithin, type Model } from '../ir/model.ts'
 import { removeDeadNodes, removeUnusedInitializers } from '../rewrite/dead.ts'
+import { inlineBranches } from '../rewrite/inline-branches.ts'
 import { inlineFunctions } from '../rewrite/inline-functions.ts'
 import { applyRules } from '../rewrite/driver.ts'
 import { openJournal, type JournalOptions } from '../rewrite/journal.ts'
@@ -23,7 +24,7 @@ const maxRounds = 8
 export const simplifyPass = definePass({
   name: 'simplify',
   stage: 'simplify',
-  version: 5,
+  version: 6,
   async run(model, options, context) {
     const rules = losslessRules.filter((rule) => !options.skip.includes(rule.name))
     const upgrade = upgraded(model, options)
@@ -85,7 +86,8 @@ async function rewriteCopy(
     context.signal.throwIfAborted()
     const folded = await foldConstants(context, model, journal, budget)
     const merged = skips('merge-common') ? 0 : mergeCommon(model, journal)
-    if (folded + merged + applyRules(model, rules, journal) === 0) break
+    const inlined = skips('inline-branch') ? 0 : inlineBranches(model, journal)
+    if (folded + merged + inlined + applyRules(model, rules, journal) === 0) break
   }
   const deadNodes = removeDeadNodes(model.graph).length
   const unusedInitializers = removeUnusedInitializers(model).length
@@ -130,6 +132,7 @@ function describeAttempt(attempt: SimplifyAttempt, back: readonly RolledBack[], 
 const otherTitles = [
   ['merge-common', 'computes the same as another node, which is read instead'],
   ['inline-function', 'call of a model function replaced by its nodes'],
+  ['inline-branch', 'the branch that is always taken put in place of the If'],
 ] as const
 
 function describeTotals({ journal, deadNodes, unusedInitializers }: SimplifyAttempt): Note[] {

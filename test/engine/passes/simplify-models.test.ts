@@ -83,7 +83,8 @@ test('Silero VAD does not grow: what its branches compute from the same weights 
     if (maxGrowthBytes < 2 ** 20) continue
     expect(encodeModel(model).byteLength).toBeLessThan(before * 1.01)
     const lstms = [...allNodes(model)].filter(({ opType }) => opType === 'LSTM')
-    expect(lstms).toHaveLength(4)
+    // Each net chooses between two by the rank of its state, which is known.
+    expect(lstms).toHaveLength(2)
     for (const { inputs } of lstms) expect(inputs[1]?.initializer).toBeDefined()
   }
 })

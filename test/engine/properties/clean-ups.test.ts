@@ -11,7 +11,7 @@ import { inputsOf, samplesOf, subjects } from './subjects.ts'
 // No result depends on another rule having cleaned up before: each rule is left out in turn, and at random. The proof is
 // off, or it would put right what a rule did wrong.
 
-const otherSteps = ['merge-common', 'inline-function']
+const otherSteps = ['merge-common', 'inline-function', 'inline-branch']
 const ruleNames = losslessRules.map(({ name }) => name)
 const nameOf = new Map(losslessRules.map(({ name, title }) => [title, name]))
 

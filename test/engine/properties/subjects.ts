@@ -69,6 +69,9 @@ export interface PassProperties {
 
 const calibration = { samples }
 
+const fewUpdates = { maxSteps: 2, batch: 1, validationShare: 0.25 }
+const anyOrder = 'several threads add numbers in any order'
+
 /** Every pass with options that take little time: a new pass is a type error here. */
 export const passProperties: Readonly<Record<PassName, PassProperties>> = {
   simplify: { options: { maxGrowthBytes: 2 ** 23 }, lossless: true },
@@ -83,6 +86,8 @@ export const passProperties: Readonly<Record<PassName, PassProperties>> = {
   'prune.nm': { options: {} },
   'prune.structured': { options: { refit: false }, repeats: 'it removes a share of what is there' },
   factorize: { options: {} },
+  finetune: { options: { ...fewUpdates, withoutLabels: 'distill' }, on: ['the digit CNN'], varies: anyOrder },
+  distill: { options: fewUpdates, on: ['the digit CNN'], varies: anyOrder },
   auto: {
     options: { techniques: ['int8-dynamic'], evalSamples: samples },
     on: ['PP-OCR cls', 'boosted trees'],

@@ -7,7 +7,7 @@ import { compareTensors, largestDifference, type Difference } from '../compare-t
 import type { PassContext } from '../pass.ts'
 import { plainSession, withSession, type RunContext } from '../run-model.ts'
 import { sampleFeeds, type SampleSource } from '../sample-feeds.ts'
-import { forceBranches, hasBranches } from './force-branches.ts'
+import { branchNames, forceBranches } from './force-branches.ts'
 
 const relativeTolerance = 1e-5
 
@@ -52,11 +52,11 @@ async function recordAnswers(context: ProofContext, original: Model): Promise<Pr
   const unsteady = findDifference(answers.slice(0, 1), again, [])
   if (unsteady !== undefined) return { reason: `the original answers differently each time: ${unsteady.detail}` }
   const free = { variant: (model: Model) => model, answers, noise: await noiseOf(context, original, feeds, answers) }
-  const trials = [free, ...(await forcedTrials(context, original, feeds))]
+  const forced = forceShared(context, original, feeds)
   return {
     sets: feeds.length,
     async findDifference(model) {
-      for (const { variant, answers: expected, noise } of trials) {
+      for (const { variant, answers: expected, noise } of [free, ...(await forced(model))]) {
         const found = await answersOf(context, variant(model), feeds, plainSession)
         const difference = findDifference(expected, found, noise)
         if (difference !== undefined) return difference
@@ -72,12 +72,32 @@ interface Trial {
   readonly noise: Noise
 }
 
-/** Samples take one branch of an If. So that the other is proven too, both are also run whatever the condition says. */
-async function forcedTrials(context: ProofContext, original: Model, feeds: readonly Feeds[]): Promise<Trial[]> {
-  if (!hasBranches(original)) return []
+/**
+ * Samples take one branch of an If. So that the other is proven too, both are also run whatever the condition says: of
+ * those that both models have, since one that is always decided alike is no choice any more.
+ */
+function forceShared(context: ProofContext, original: Model, feeds: readonly Feeds[]) {
+  const known = new Map<string, Trial[]>()
+  return async (model: Model): Promise<readonly Trial[]> => {
+    const kept = branchNames(model)
+    const names = new Set([...branchNames(original)].filter((name) => kept.has(name)))
+    if (names.size === 0) return []
+    const key = [...names].join('\n')
+    const trials = known.get(key) ?? (await forcedTrials(context, original, names, feeds))
+    known.set(key, trials)
+    return trials
+  }
+}
+
+async function forcedTrials(
+  context: ProofContext,
+  original: Model,
+  names: ReadonlySet<string>,
+  feeds: readonly Feeds[],
+): Promise<Trial[]> {
   const trials: Trial[] = []
   for (const branch of [true, false]) {
-    const variant = (model: Model) => forceBranches(model, branch)
+    const variant = (model: Model) => forceBranches(model, branch, names)
     const answers = await answersIfAny(context, variant(original), feeds)
     if (answers === undefined) continue
     trials.push({ variant, answers, noise: await noiseOf(context, variant(original), feeds, answers) })

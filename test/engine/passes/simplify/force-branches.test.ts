@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { cloneModel } from '../../../../src/engine/ir/clone.ts'
-import { forceBranches, hasBranches } from '../../../../src/engine/passes/simplify/force-branches.ts'
+import { branchNames, forceBranches } from '../../../../src/engine/passes/simplify/force-branches.ts'
 import { prepareProof } from '../../../../src/engine/passes/simplify/prove.ts'
 import { decodedModel } from '../../../support/models.ts'
 import { createContext, floats, numbers, runModel, type NodeSpec } from '../support.ts'
@@ -21,10 +21,17 @@ function modelOf(then = 'Abs', otherwise = 'Neg') {
 test('either branch runs whatever the condition says, and the model given stays', async () => {
   const model = modelOf()
   const feeds = { x: floats([2], [-1, 2]), take: { dtype: 'bool' as const, dims: [], bytes: Uint8Array.of(0) } }
-  expect(hasBranches(model)).toBe(true)
-  expect(numbers((await runModel(forceBranches(model, true), feeds))['y'])).toEqual([1, 2])
-  expect(numbers((await runModel(forceBranches(model, false), feeds))['y'])).toEqual([1, -2])
+  const names = branchNames(model)
+  expect([...names]).toEqual(['y'])
+  expect(numbers((await runModel(forceBranches(model, true, names), feeds))['y'])).toEqual([1, 2])
+  expect(numbers((await runModel(forceBranches(model, false, names), feeds))['y'])).toEqual([1, -2])
   expect(numbers((await runModel(model, feeds))['y'])).toEqual([1, -2])
+})
+
+test('an If that the other model does not have decides by itself', async () => {
+  const model = modelOf()
+  const feeds = { x: floats([2], [-1, 2]), take: { dtype: 'bool' as const, dims: [], bytes: Uint8Array.of(0) } }
+  expect(numbers((await runModel(forceBranches(model, true, new Set()), feeds))['y'])).toEqual([1, -2])
 })
 
 test('a difference in either branch is found', async () => {
