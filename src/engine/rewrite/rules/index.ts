@@ -1,4 +1,5 @@
 import type { Rule } from '../rule.ts'
+import { fuseAttention } from './attention/index.ts'
 import { cancelTransposes } from './cancel-transposes.ts'
 import { affineRules } from './fold-affine.ts'
 import { foldPad } from './fold-pad.ts'
@@ -22,6 +23,7 @@ export const losslessRules: readonly Rule[] = [
   ...activationRules,
   ...smoothActivationRules,
   ...normRules,
+  fuseAttention,
   mergeArithmetic,
   cancelTransposes,
 ]
