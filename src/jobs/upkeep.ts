@@ -4,7 +4,10 @@ import type { Storage } from '../storage/index.ts'
 import type { Logger, Registry } from '../telemetry.ts'
 
 export interface UpkeepDeps {
-  readonly storage: Pick<Storage, 'artifacts' | 'idempotency' | 'stageCache' | 'hosts' | 'deployments' | 'exclusively'>
+  readonly storage: Pick<
+    Storage,
+    'artifacts' | 'idempotency' | 'stageCache' | 'kernelTimes' | 'hosts' | 'deployments' | 'exclusively'
+  >
   readonly metrics: Registry
   readonly logger: Logger
   readonly intervalMs?: number
@@ -17,6 +20,8 @@ const day = 24 * hour
 const ages = {
   // Results that no job has asked for.
   stageResult: 14 * day,
+  // Measured again, or handed in again by a worker that still has it.
+  kernelTime: 90 * day,
   // Reports show the inventory of the host they were measured on.
   host: 90 * day,
   replica: hour,
@@ -44,6 +49,7 @@ function createTasks({ storage, metrics }: UpkeepDeps): Readonly<Record<string, 
   return {
     'idempotency keys': async () => storage.idempotency.prune(new Date()),
     'stage results': async () => storage.stageCache.prune(ages.stageResult),
+    'kernel times': async () => storage.kernelTimes.prune(ages.kernelTime),
     hosts: async () => storage.hosts.prune(ages.host),
     replicas: async () => storage.deployments.pruneReplicas(ages.replica),
     artifacts: async () => {

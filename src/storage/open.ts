@@ -9,6 +9,7 @@ import { createEvents } from './repositories/events.ts'
 import { createHosts } from './repositories/hosts.ts'
 import { createIdempotency } from './repositories/idempotency.ts'
 import { createJobs } from './repositories/jobs/index.ts'
+import { createKernelTimes } from './repositories/kernel-times.ts'
 import { createKeys } from './repositories/keys.ts'
 import { createModels } from './repositories/models.ts'
 import { createRecipes } from './repositories/recipes.ts'
@@ -54,6 +55,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     idempotency: guardMethods(createIdempotency(database)),
     webhooks: guardMethods(createWebhooks(database)),
     stageCache: guardMethods(createStageCache(database)),
+    kernelTimes: guardMethods(createKernelTimes(database)),
     artifacts: createArtifacts(artifactPool),
     listen: listener.listen,
     exclusively: createExclusively(connectionString, logger),

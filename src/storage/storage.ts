@@ -7,6 +7,7 @@ import type { Events } from './repositories/events.ts'
 import type { Hosts } from './repositories/hosts.ts'
 import type { Idempotency } from './repositories/idempotency.ts'
 import type { Jobs } from './repositories/jobs/types.ts'
+import type { KernelTimes } from './repositories/kernel-times.ts'
 import type { Keys } from './repositories/keys.ts'
 import type { Models } from './repositories/models.ts'
 import type { Recipes } from './repositories/recipes.ts'
@@ -36,6 +37,7 @@ export interface Storage {
   readonly idempotency: Idempotency
   readonly webhooks: Webhooks
   readonly stageCache: StageCache
+  readonly kernelTimes: KernelTimes
   readonly artifacts: ArtifactStore
   /** Resolves once listening. All channels share one connection, which comes back by itself. */
   readonly listen: (channel: string, handler: NotifyHandler) => Promise<() => void>

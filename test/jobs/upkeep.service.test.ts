@@ -15,6 +15,7 @@ async function leaveBehind(days: number) {
   const file = await storeFile(storage, 'result', `result ${newId('blb')}`)
   const key = newId('blb')
   await storage.stageCache.put({ project, key, ...file, result: {} })
+  await storage.kernelTimes.put(key, { kernel: { fp32: 1 } })
   const orphan = await storeFile(storage, 'upload', `upload ${key}`)
   const host = newId('hst')
   await storage.hosts.register({ id: host, name: 'h', inventory: {}, queues: [], slots: 1 })
@@ -34,11 +35,13 @@ async function leaveBehind(days: number) {
   const age = (table: string, column: string) =>
     runSql(connectionString, `UPDATE ${table} SET ${column} = ${column} - $1 * interval '1 day'`, [days])
   await age('stage_cache', 'used_at')
+  await age('kernel_times', 'written_at')
   await age('hosts', 'heartbeat_at')
   await age('deployment_replicas', 'seen_at')
   await age('blobs', 'touched_at')
   const remains = async () => ({
     stage: (await storage.stageCache.find(project, key)) !== undefined,
+    kernel: 'kernel' in (await storage.kernelTimes.find(key, ['kernel'])),
     orphan: (await storage.artifacts.stat(orphan.sha256)) !== undefined,
     host: (await storage.hosts.find(project, host)) !== undefined,
     replica:
@@ -56,20 +59,20 @@ async function runOnce(storage: Storage): Promise<void> {
 test('what nobody has used for long goes, and so do artifacts that nothing refers to', async () => {
   const { remains } = await leaveBehind(100)
   await runOnce(context.storage)
-  expect(await remains()).toEqual({ stage: false, orphan: false, host: false, replica: false })
+  expect(await remains()).toEqual({ stage: false, kernel: false, orphan: false, host: false, replica: false })
 })
 
 test('what is young stays', async () => {
   const { remains } = await leaveBehind(0)
   await runOnce(context.storage)
-  expect(await remains()).toEqual({ stage: true, orphan: true, host: true, replica: true })
+  expect(await remains()).toEqual({ stage: true, kernel: true, orphan: true, host: true, replica: true })
 })
 
 test('a task that fails holds up no other', async () => {
   const { remains } = await leaveBehind(100)
   const prune = async () => Promise.reject(new Error('broken'))
   await runOnce({ ...context.storage, hosts: { ...context.storage.hosts, prune } })
-  expect(await remains()).toEqual({ stage: false, orphan: false, host: true, replica: false })
+  expect(await remains()).toEqual({ stage: false, kernel: false, orphan: false, host: true, replica: false })
 })
 
 test('nothing is done while another process does it', async () => {

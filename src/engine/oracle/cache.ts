@@ -1,8 +1,9 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { Type, type Static } from 'typebox'
 import { Value } from 'typebox/value'
+import { hostDigest, type OracleHost } from './host.ts'
 
 /** Microseconds of one run by form; null where the host's runtime has no such form. */
 const timesSchema = Type.Record(Type.String(), Type.Union([Type.Number(), Type.Null()]))
@@ -11,30 +12,16 @@ const tableSchema = Type.Record(Type.String(), timesSchema)
 export type KernelTimes = Readonly<Static<typeof timesSchema>>
 export type KernelTable = Readonly<Record<string, KernelTimes>>
 
-/** Measured kernels of one host, kept between jobs. */
+/** Measured kernels of one kind of host, kept between jobs. */
 export interface KernelCache {
-  read(): Promise<KernelTable>
+  /** Those of these kernels that are known; it may be more. */
+  read(kernels: readonly string[]): Promise<KernelTable>
   add(table: KernelTable): Promise<void>
-}
-
-/** What decides how fast a kernel is, besides the kernel. */
-export interface OracleHost {
-  readonly cpu: string
-  readonly isa: readonly string[]
-  /** Version of ONNX Runtime. */
-  readonly ort: string
-  readonly threads: number
-}
-
-/** A name for everything that times depend on; other hosts' times are another table. */
-export function hostKey({ cpu, isa, ort, threads }: OracleHost): string {
-  return JSON.stringify([cpu, isa.toSorted(), ort, threads])
 }
 
 /** A cache in a folder, one file for each kind of host. Written whole and renamed, so readers never see half a file. */
 export function openKernelCache(folder: string, host: OracleHost): KernelCache {
-  const digest = createHash('sha256').update(hostKey(host)).digest('hex')
-  const file = path.join(folder, `${digest.slice(0, 32)}.json`)
+  const file = path.join(folder, `${hostDigest(host)}.json`)
   const read = async () => parseTable(await readOptional(file))
   return {
     read,

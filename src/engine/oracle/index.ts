@@ -1,12 +1,7 @@
-export {
-  hostKey,
-  openKernelCache,
-  type KernelCache,
-  type KernelTable,
-  type KernelTimes,
-  type OracleHost,
-} from './cache.ts'
+export { openKernelCache, type KernelCache, type KernelTable, type KernelTimes } from './cache.ts'
 export { forecastForm, type Forecast } from './forecast.ts'
+export { hostDigest, type OracleHost } from './host.ts'
+export { shareKernels } from './shared-cache.ts'
 export { type Kernel, type KernelForm } from './kernel.ts'
 export {
   createOracle,

@@ -2,9 +2,10 @@ import type { Node } from '../ir/graph.ts'
 import type { Model } from '../ir/model.ts'
 import { measureInChild } from '../measure/fork.ts'
 import type { RuntimeModule } from '../measure/protocol.ts'
-import { hostKey, type KernelCache, type KernelTable, type KernelTimes, type OracleHost } from './cache.ts'
+import type { KernelCache, KernelTable, KernelTimes } from './cache.ts'
 import { kernelForms, kernelMacs, keyOf, weightElements, type Kernel, type KernelForm, type Timed } from './kernel.ts'
 import { fitBoundaries, probes, type BoundaryCosts } from './boundary.ts'
+import { hostKey, type OracleHost } from './host.ts'
 import { buildIdleModel, buildMicroModel, type MicroModel } from './micro-model.ts'
 import { readKernels, type InputDims } from './read-kernel.ts'
 
@@ -69,8 +70,8 @@ export function createOracle({ host, runtime, cache, budgetMs = defaultBudgetMs 
     host: hostKey(host),
     async consult(model, inputs, forms, signal, atMost) {
       const kernels = readKernels(model, inputs)
-      const known = await cache.read()
       const distinct = [...new Map([...kernels.values()].map((kernel) => [keyOf(kernel), kernel]))]
+      const known = await cache.read(distinct.map(([key]) => key))
       const costliest = distinct.toSorted(([, a], [, b]) => kernelMacs(b) - kernelMacs(a)).slice(0, atMost)
       const wanted = costliest.flatMap(([key, kernel]) => planHeat(kernel, forms, known[key]))
       const measured = await race(wanted, { runtime, threads: host.threads, budgetMs, signal })
@@ -78,7 +79,7 @@ export function createOracle({ host, runtime, cache, budgetMs = defaultBudgetMs 
       return adviceOf(kernels, { ...known, ...measured })
     },
     async boundaries(signal) {
-      const known = await cache.read()
+      const known = await cache.read(probes.map(keyOf))
       const missing = probes.flatMap((probe) => planHeat(probe, ['quantize', 'dequantize'], known[keyOf(probe)]))
       const measured = await race(missing, { runtime, threads: host.threads, budgetMs: boundaryMs, signal })
       if (missing.length > 0) await cache.add(measured)
@@ -90,8 +91,8 @@ export function createOracle({ host, runtime, cache, budgetMs = defaultBudgetMs 
       return run == null ? undefined : run * 1000
     },
     async time(kernels, signal) {
-      const known = await cache.read()
       const distinct = new Map(kernels.map((kernel) => [keyOf(kernel), kernel]))
+      const known = await cache.read([...distinct.keys()])
       const missing = [...distinct].flatMap(([key, kernel]): PlannedHeat[] =>
         known[key]?.['fp32'] == null
           ? [{ kernel, forms: ['fp32'], known: known[key] ?? {}, macs: kernelMacs(kernel) }]

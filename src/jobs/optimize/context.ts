@@ -6,7 +6,7 @@ import type { Recorder } from './recorder.ts'
 
 /** Everything a stage may use. */
 export interface OptimizeContext {
-  readonly storage: Pick<Storage, 'jobs' | 'events' | 'models' | 'datasets' | 'artifacts' | 'stageCache'>
+  readonly storage: Pick<Storage, 'jobs' | 'events' | 'models' | 'datasets' | 'artifacts' | 'stageCache' | 'kernelTimes'>
   readonly cache: ArtifactCache
   readonly runtime: Runtime
   /** The same runtime for the processes that measure. */
@@ -20,7 +20,7 @@ export interface OptimizeContext {
   readonly isa: readonly string[]
   /** Model of this host's CPU. */
   readonly cpu: string
-  /** Where the times of kernels are kept between jobs; all slots of a worker share it. */
+  /** Where the times of kernels are kept between jobs besides the database; all slots of a worker share it. */
   readonly kernelsDir: string
   /** Of this software; another one may make other results of the same recipe. */
   readonly version: string

@@ -2,7 +2,6 @@ import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import {
   createOracle,
-  openKernelCache,
   parseGates,
   parseRecipe,
   runRecipe,
@@ -12,6 +11,7 @@ import {
   type TensorInfo,
 } from '../../engine/index.ts'
 import type { OptimizeContext } from './context.ts'
+import { openKernelTimes } from './kernel-times.ts'
 import type { Materials } from './materials.ts'
 import { openRecipeCache } from './recipe-cache.ts'
 
@@ -88,9 +88,10 @@ function askedForSize({ job }: OptimizeContext): boolean {
 }
 
 /** The oracle of this host for the threads of the target. */
-function openOracle({ runtime, runtimeModule, cpu, isa, kernelsDir, input }: OptimizeContext): ForecastOracle {
+function openOracle(context: OptimizeContext): ForecastOracle {
+  const { runtime, runtimeModule, cpu, isa, input } = context
   const host = { cpu, isa, ort: runtime.version, threads: input.target.threads }
-  return createOracle({ host, runtime: runtimeModule, cache: openKernelCache(kernelsDir, host) })
+  return createOracle({ host, runtime: runtimeModule, cache: openKernelTimes(context, host) })
 }
 
 async function listFiles({

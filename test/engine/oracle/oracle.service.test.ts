@@ -46,12 +46,12 @@ describe('the oracle', () => {
   })
 
   test('remembers what it measured, and asks only for what is missing', async () => {
-    const before = await cache.read()
+    const before = await cache.read([])
     expect(Object.keys(before).length).toBeGreaterThan(3)
     const broken = { url: 'file:///no/such/runtime.js', factory: 'none' }
     const again = createOracle({ host, runtime: broken, cache })
     await again.consult(model, dims, ['dynamic'])
-    expect(await cache.read()).toEqual(before)
+    expect(await cache.read([])).toEqual(before)
     await expect(again.consult(model, dims, ['qdq-u8s8'])).rejects.toThrow(/runtime/)
   })
 
@@ -88,7 +88,7 @@ describe('the oracle', () => {
     const fresh = openKernelCache(path.join(folder, 'few'), host)
     const oracle = createOracle({ host, runtime, cache: fresh, budgetMs: 30_000 })
     await oracle.consult(model, dims, ['qdq-u8s8', 'qdq-u8u8', 'qdq-s8s8'], undefined, 2)
-    const table = Object.values(await fresh.read())
+    const table = Object.values(await fresh.read([]))
     expect(table).toHaveLength(2)
     for (const times of table) expect(Object.keys(times)).toContain('qdq-s8s8')
   })
@@ -104,7 +104,7 @@ describe('the oracle', () => {
     const fresh = openKernelCache(path.join(folder, 'fresh'), host)
     const oracle = createOracle({ host, runtime, cache: fresh, budgetMs: 1 })
     const advice = await oracle.consult(cls, new Map([['x', [1, 3, 48, 192]]]), ['qdq-u8s8'])
-    expect(Object.keys(await fresh.read())).toHaveLength(1)
+    expect(Object.keys(await fresh.read([]))).toHaveLength(1)
     const convs = [...cls.graph.nodes].filter(({ opType }) => opType === 'Conv')
     expect(convs.length).toBeGreaterThan(40)
     expect(convs.filter((node) => advice.timesOf(node) === undefined).length).toBeGreaterThan(30)
@@ -114,8 +114,8 @@ describe('the oracle', () => {
 describe('the cache', () => {
   test('keeps hosts apart: another CPU, instruction set, runtime or thread count is another table', async () => {
     const others = [{ cpu: 'other' }, { isa: ['avx2', 'avx512f'] }, { ort: '1.31.0' }, { threads: 2 }]
-    for (const change of others) expect(await openKernelCache(folder, { ...host, ...change }).read()).toEqual({})
-    expect(Object.keys(await openKernelCache(folder, { ...host, isa: [...host.isa] }).read())).not.toEqual([])
+    for (const change of others) expect(await openKernelCache(folder, { ...host, ...change }).read([])).toEqual({})
+    expect(Object.keys(await openKernelCache(folder, { ...host, isa: [...host.isa] }).read([]))).not.toEqual([])
   })
 
   test('measures again what was damaged, and leaves no partial file', async () => {
@@ -125,11 +125,11 @@ describe('the cache', () => {
     const [file] = await readdir(place)
     for (const text of ['{"a":', '{"a":{"fp32":"fast"}}', '[]']) {
       await writeFile(path.join(place, file!), text)
-      expect(await damaged.read()).toEqual({})
+      expect(await damaged.read([])).toEqual({})
     }
     await damaged.add({ b: { fp32: 2 } })
     await damaged.add({ c: { fp32: 3, dynamic: null } })
-    expect(await damaged.read()).toEqual({ b: { fp32: 2 }, c: { fp32: 3, dynamic: null } })
+    expect(await damaged.read([])).toEqual({ b: { fp32: 2 }, c: { fp32: 3, dynamic: null } })
     expect(await readdir(place)).toEqual([file])
   })
 })
