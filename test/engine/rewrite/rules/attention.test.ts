@@ -154,7 +154,7 @@ test.each(Object.entries(pickers))('takes queries, keys and values out of one pr
 
 test.each<[string, ModelSpec]>([
   [
-    'its mask would have to be repeated for every token, and that gains nothing',
+    'its mask would have to be repeated for every token, which takes most of the gain',
     modelOf([...core, ...masked, ...mix, ...joining], { initializers: { mask: floats([5], [0, 0, 0, 0, -1e4]) } }),
   ],
   [

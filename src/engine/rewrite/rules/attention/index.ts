@@ -7,8 +7,8 @@ import { peel, readHeads, splitsLast, type Heads } from './heads.ts'
 
 // softmax(Q·Kᵀ·scale + mask)·V for each head (Vaswani et al., Attention Is All You Need, 2017). Exporters write the scale
 // and the transposes in many places, so queries, keys and values are read back to where their heads were split. The
-// kernel takes a mask of one number for each pair of tokens; where one would have to be repeated to that, it gains
-// nothing (docs/benchmarks.md).
+// kernel takes a mask of one number for each pair of tokens; where one would have to be repeated to that, too little of
+// the gain is left (docs/benchmarks.md).
 
 interface Attention {
   readonly query: Heads
@@ -80,7 +80,8 @@ function whyNot(match: Match, scope: RuleScope): boolean | string {
     query.size === key.size &&
     key.length === value.length
   if (!agree) return 'its queries, keys and values are of different sizes'
-  if (!masksPairs(found, scope)) return 'its mask would have to be repeated for every token, and that gains nothing'
+  if (!masksPairs(found, scope))
+    return 'its mask would have to be repeated for every token, which takes most of the gain'
   const joined = splitsLast(scope.types.of(root?.outputs[0])?.dims, [
     query.batch,
     query.length,
