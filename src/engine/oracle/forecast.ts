@@ -1,4 +1,5 @@
-import type { Node, Value } from '../ir/graph.ts'
+import { subgraphsOf } from '../ir/attribute.ts'
+import type { Graph, Node, Value } from '../ir/graph.ts'
 import type { Model } from '../ir/model.ts'
 import type { BoundaryCosts } from './boundary.ts'
 import { activationElements, type KernelForm } from './kernel.ts'
@@ -43,7 +44,7 @@ const restGain = 0.4
 /** Sums the layers' times in both forms and the conversions between; what is not known widens the interval. */
 export function forecastForm(facts: ForecastFacts): Forecast {
   const { model, advice, form, isChanged } = facts
-  const nodes = [...model.graph.nodes].filter(({ opType, domain }) => domain === '' && layerOps.has(opType))
+  const nodes = layersOf(model.graph, (node) => advice.timesOf(node)?.['fp32'] ?? 0)
   const timed = nodes.flatMap((node) => {
     const times = advice.timesOf(node)
     const [float, other] = [times?.['fp32'], times?.[form]]
@@ -75,6 +76,17 @@ export function forecastForm(facts: ForecastFacts): Forecast {
       high: after(modelMicros - saved - doubt + edges.low - rest * restGain),
     },
   }
+}
+
+/** The layers of one run: of the branches of an If the costliest, since only one runs; the body of a loop once. */
+function layersOf(graph: Graph, costOf: (node: Node) => number): Node[] {
+  const cost = (nodes: readonly Node[]) => nodes.reduce((total, node) => total + costOf(node), 0)
+  return [...graph.nodes].flatMap((node) => {
+    if (node.domain !== '') return []
+    if (layerOps.has(node.opType)) return [node]
+    const inside = [...subgraphsOf(node)].map((subgraph) => layersOf(subgraph, costOf))
+    return inside.toSorted((a, b) => cost(b) - cost(a))[0] ?? []
+  })
 }
 
 /** Conversions before and after the changed layers. Dynamic and packed forms convert inside their kernels. */

@@ -1,6 +1,8 @@
 /** A convolution of one image batch: NCHW. */
 export interface ConvKernel {
   readonly op: 'Conv'
+  /** 1 for a convolution along one axis, the width: the height is 1 in what follows, and not there in the model. */
+  readonly axes?: 1
   /** Batch, channels, height, width of the input. */
   readonly input: readonly [number, number, number, number]
   /** Output channels, input channels of a group, kernel height and width. */
@@ -49,9 +51,9 @@ export type KernelForm = (typeof kernelForms)[Timed['op']][number]
 export function keyOf(kernel: Timed): string {
   if (kernel.op === 'Boundary') return `Boundary ${kernel.elements}`
   if (kernel.op === 'MatMul') return `MatMul ${kernel.rows}x${kernel.inner}x${kernel.columns}`
-  const { input, weight, strides, pads, dilations, group } = kernel
+  const { axes, input, weight, strides, pads, dilations, group } = kernel
   const parts = [input, weight, strides, pads, dilations].map((part) => part.join(','))
-  return `Conv ${parts.join(' ')} g${group}`
+  return `Conv${axes ?? ''} ${parts.join(' ')} g${group}`
 }
 
 /** Multiply-accumulates of one run. */
@@ -85,4 +87,19 @@ export function outputSize({ input, weight, strides, pads, dilations }: ConvKern
     return Math.floor((padded - reach) / (strides[axis] ?? 1)) + 1
   }
   return [slide(0), slide(1)]
+}
+
+/** Sizes and attributes of a convolution as its model has them: without a height where there is none. */
+export function seenByRuntime(kernel: ConvKernel) {
+  const { axes, input, weight, strides, pads, dilations } = kernel
+  const without = (values: readonly number[], ...gone: number[]) =>
+    axes === undefined ? values : values.filter((_, index) => !gone.includes(index))
+  return {
+    input: without(input, 2),
+    weight: without(weight, 2),
+    strides: without(strides, 0),
+    pads: without(pads, 0, 2),
+    dilations: without(dilations, 0),
+    output: without(outputSize(kernel), 0),
+  }
 }

@@ -5,7 +5,7 @@ import { createModel, importOpset, type Model } from '../ir/model.ts'
 import { tensorOf, type Tensor } from '../ir/tensor.ts'
 import { encodeModel } from '../onnx/index.ts'
 import type { Feeds } from '../runtime/port.ts'
-import { outputSize, type ConvKernel, type KernelForm, type MatrixKernel, type Timed } from './kernel.ts'
+import { seenByRuntime, type ConvKernel, type KernelForm, type MatrixKernel, type Timed } from './kernel.ts'
 
 /** A model that computes one kernel several times, and inputs for it. */
 export interface MicroModel {
@@ -43,9 +43,8 @@ function inputOf(kernel: Timed, form: KernelForm, random: Random): Tensor {
       : randomFloats([kernel.elements], random)
   }
   if (kernel.op === 'MatMul') return randomFloats([kernel.rows, kernel.inner], random)
-  return form.startsWith('qdq')
-    ? randomBytes(kernel.input, activationType(form), random)
-    : randomFloats(kernel.input, random)
+  const { input } = seenByRuntime(kernel)
+  return form.startsWith('qdq') ? randomBytes(input, activationType(form), random) : randomFloats(input, random)
 }
 
 function buildKernel(build: Build, kernel: Timed, form: KernelForm, input: Value): Value | undefined {
@@ -90,12 +89,12 @@ function activationType(form: KernelForm): WeightType {
 }
 
 function buildConv(build: Build, kernel: ConvKernel, form: KernelForm, input: Value): Value | undefined {
-  const { strides, pads, dilations, group, weight } = kernel
+  const { strides, pads, dilations, weight } = seenByRuntime(kernel)
   const attributes = {
     strides: attribute.ints(strides),
     pads: attribute.ints(pads),
     dilations: attribute.ints(dilations),
-    group: attribute.int(group),
+    group: attribute.int(kernel.group),
     kernel_shape: attribute.ints(weight.slice(2)),
   }
   const type = weightTypes[form]
@@ -128,7 +127,8 @@ function buildConv(build: Build, kernel: ConvKernel, form: KernelForm, input: Va
  * does inside a network, and no conversion back is timed.
  */
 function pick(build: Build, kernel: ConvKernel, value: Value): Value {
-  const attributes = { kernel_shape: attribute.ints([1, 1]), strides: attribute.ints(outputSize(kernel)) }
+  const { output } = seenByRuntime(kernel)
+  const attributes = { kernel_shape: attribute.ints(output.map(() => 1)), strides: attribute.ints(output) }
   return addOp(build, 'MaxPool', [value], attributes)
 }
 

@@ -1,14 +1,14 @@
 import { getInt, getInts, getString } from '../ir/attribute.ts'
 import { cloneModel } from '../ir/clone.ts'
 import type { Node } from '../ir/graph.ts'
-import type { Model } from '../ir/model.ts'
+import { allNodes, type Model } from '../ir/model.ts'
 import { constantValue, inferTypes, type InferredTypes } from '../ops/index.ts'
 import { outputSize, type Kernel } from './kernel.ts'
 
 /** Sizes of the inputs of a model by name; null where one is not known. */
 export type InputDims = ReadonlyMap<string, readonly (number | null)[]>
 
-/** What the nodes of a model's main graph compute, where their sizes are known and their weights constant. */
+/** What the nodes of a model compute, those of subgraphs included, where their sizes are known and their weights constant. */
 export function readKernels(model: Model, inputs: InputDims): Map<Node, Kernel> {
   const sized = cloneModel(model)
   for (const input of sized.graph.inputs) {
@@ -16,11 +16,12 @@ export function readKernels(model: Model, inputs: InputDims): Map<Node, Kernel> 
     if (dims !== undefined && input.type !== undefined) input.type = { dtype: input.type.dtype, dims }
   }
   // Declared sizes of what lies between are of the model in general, not of these inputs.
-  for (const node of sized.graph.nodes) for (const output of node.outputs) output.type = undefined
+  for (const node of allNodes(sized)) for (const output of node.outputs) output.type = undefined
   const types = inferTypes(sized)
-  const originals = [...model.graph.nodes]
+  // A copy has its graphs and nodes in the same order.
+  const originals = [...allNodes(model)]
   const kernels = new Map<Node, Kernel>()
-  for (const [index, node] of [...sized.graph.nodes].entries()) {
+  for (const [index, node] of [...allNodes(sized)].entries()) {
     const kernel = node.domain === '' ? readers[node.opType]?.(node, types) : undefined
     const original = originals[index]
     if (kernel !== undefined && original !== undefined) kernels.set(original, kernel)
@@ -32,21 +33,32 @@ type Reader = (node: Node, types: InferredTypes) => Kernel | undefined
 
 const readers: Readonly<Record<string, Reader>> = { Conv: readConv, MatMul: readMatMul, Gemm: readGemm }
 
+const oneAxis = { axes: 1 } as const
+
 function readConv(node: Node, types: InferredTypes): Kernel | undefined {
   const input = sizesOf(node, 0, types)
   const weight = weightDims(node)
-  if (input?.length !== 4 || weight?.length !== 4) return undefined
+  const axes = input?.length === 3 ? 1 : 2
+  if (input?.length !== axes + 2 || weight?.length !== axes + 2) return undefined
   if (getString(node, 'auto_pad', 'NOTSET') !== 'NOTSET') return undefined
+  const [start = 0, end = 0] = axes === 1 ? getInts(node, 'pads', []) : []
+  const along = (name: string) => (axes === 1 ? [1, ...getInts(node, name, [1])] : getInts(node, name, [1, 1]))
   const kernel = {
     op: 'Conv',
-    input: input as [number, number, number, number],
-    weight: weight as [number, number, number, number],
-    strides: getInts(node, 'strides', [1, 1]),
-    pads: getInts(node, 'pads', [0, 0, 0, 0]),
-    dilations: getInts(node, 'dilations', [1, 1]),
+    ...(axes === 1 && oneAxis),
+    input: planeOf(input),
+    weight: planeOf(weight),
+    strides: along('strides'),
+    pads: axes === 1 ? [0, start, 0, end] : getInts(node, 'pads', [0, 0, 0, 0]),
+    dilations: along('dilations'),
     group: getInt(node, 'group', 1),
   } as const
   return outputSize(kernel).every((size) => size > 0) ? kernel : undefined
+}
+
+/** With a height of 1 where there is only a width. */
+function planeOf(dims: readonly number[]): [number, number, number, number] {
+  return (dims.length === 3 ? dims.toSpliced(2, 0, 1) : dims) as [number, number, number, number]
 }
 
 function readMatMul(node: Node, types: InferredTypes): Kernel | undefined {

@@ -15,12 +15,16 @@ export function knownDims(model: Model, { target, calibration, sampleInputs }: D
   const { batch = 1 } = target
   return new Map(
     model.graph.inputs.map(({ name, type }) => {
-      const sampled = calibration?.schema.arrays.find((array) => array.name === name)?.dims.slice(1)
+      const stored = calibration?.schema.arrays.find((array) => array.name === name)?.dims
       const ran = sampleInputs?.find((input) => input.name === name)?.dims
-      const dims = (type?.dims ?? ran ?? []).map((dim, axis) => {
+      const declared = type?.dims ?? ran ?? []
+      // An array with an axis more holds whole inputs, such as recurrent states, one a run.
+      const isWhole = stored !== undefined && stored.length === declared.length + 1
+      const sampled = isWhole ? stored.slice(1) : stored
+      const dims = declared.map((dim, axis) => {
         if (typeof dim === 'number') return dim
-        if (axis === 0) return batch
-        const known = sampled?.[axis - 1] ?? ran?.[axis]
+        if (axis === 0 && !isWhole) return batch
+        const known = sampled?.[axis] ?? ran?.[axis]
         return typeof known === 'number' ? known : null
       })
       return [name, dims]

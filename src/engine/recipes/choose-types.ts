@@ -1,4 +1,4 @@
-import type { Model } from '../ir/model.ts'
+import { allNodes, type Model } from '../ir/model.ts'
 import type { KernelAdvice, KernelForm } from '../oracle/index.ts'
 import { reducesRange } from '../passes/int8-target.ts'
 import type { PassName } from '../passes/options/index.ts'
@@ -57,7 +57,7 @@ export function chooseForm(
 /** Time in one form / time in the other, over the layers whose times are known in both. */
 function ratioOf(model: Model, advice: KernelAdvice, form: KernelForm, other: KernelForm): number | undefined {
   let [sum, otherSum] = [0, 0]
-  for (const node of model.graph.nodes) {
+  for (const node of allNodes(model)) {
     const times = advice.timesOf(node)
     const [micros, otherMicros] = [times?.[form], times?.[other]]
     if (micros == null || otherMicros == null) continue

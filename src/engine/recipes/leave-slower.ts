@@ -1,5 +1,5 @@
 import type { Node } from '../ir/graph.ts'
-import type { Model } from '../ir/model.ts'
+import { allNodes, type Model } from '../ir/model.ts'
 import type { KernelAdvice, KernelForm, KernelOracle, KernelTimes } from '../oracle/index.ts'
 import type { Dataset } from '../data/index.ts'
 import type { Note, Target } from '../passes/pass.ts'
@@ -38,7 +38,8 @@ export async function leaveSlower(model: Model, step: RecipeStep, context: Slowe
       ? usual
       : chooseForm(model, await oracle.consult(model, dims, forms, signal, comparedKernels), forms, target)
   const advice = await oracle.consult(model, dims, [form], signal)
-  const slower = [...model.graph.nodes].flatMap((node) => {
+  const nodes = [...allNodes(model)]
+  const slower = nodes.flatMap((node) => {
     const reason = advice.slower(node, form)
     return reason === undefined ? [] : [{ node, reason }]
   })
@@ -51,7 +52,7 @@ export async function leaveSlower(model: Model, step: RecipeStep, context: Slowe
       ),
     },
     reasons: new Map(slower.flatMap(({ node, reason }) => (node.name === '' ? [] : [[node.name, reason]]))),
-    savings: new Map([...model.graph.nodes].flatMap((node) => savingOf(node, advice.timesOf(node), form))),
+    savings: new Map(nodes.flatMap((node) => savingOf(node, advice.timesOf(node), form))),
   }
   return { ...advised, asked: { advice, form } }
 }

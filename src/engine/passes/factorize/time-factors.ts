@@ -11,10 +11,11 @@ export function factorKernels(whole: Kernel, { ranks, before, core, after }: Fac
     ]
   const [batch, channels, height, width] = whole.input
   const [outputs, , high, wide] = whole.weight
-  const last = pointwise(batch, made, outputs, ...outputSize(whole))
+  const axes = whole.axes && { axes: whole.axes }
+  const last = { ...pointwise(batch, made, outputs, ...outputSize(whole)), ...axes }
   if (core === undefined) return [{ ...whole, weight: [made, channels, high, wide] }, last]
   return [
-    ...(before === undefined ? [] : [pointwise(batch, channels, read, height, width)]),
+    ...(before === undefined ? [] : [{ ...pointwise(batch, channels, read, height, width), ...axes }]),
     { ...whole, input: [batch, read, height, width], weight: [made, read, high, wide] },
     ...(after === undefined ? [] : [last]),
   ]
