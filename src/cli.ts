@@ -33,6 +33,7 @@ program
   )
   .argument('<model>', 'an .onnx file, an archive with external data, or a model id')
   .requiredOption('-r, --recipe <recipe>', 'name or id of a recipe, for example int8-static')
+  .option('--train <npz>', 'samples to train on: an .npz file or a dataset id')
   .option('-c, --calibration <npz>', 'samples to calibrate with: an .npz file or a dataset id')
   .option('-e, --eval <npz>', 'samples to judge quality with, labels under `labels`')
   .option('-g, --gate <expression>', 'what must hold, for example "p50 <= 0.8 * baseline"; repeatable', collect, [])

@@ -75,6 +75,7 @@ export const settings = {
     undefined,
     'Predictions a data plane runs at once; its cores when unset',
   ),
+  checkpointMs: integer('CHECKPOINT_MS', 15_000, 'Least time between two checkpoints of a training'),
   measureBudgetMs: integer('MEASURE_BUDGET_MS', 15_000, 'Time a job spends on interleaved runs of both models'),
   webhookPrivate: flag('WEBHOOK_PRIVATE', false, 'Deliver webhooks to private and loopback addresses too'),
   apiUrl: optionalText('HASTEN_URL', undefined, 'Where `hasten run`, `deploy` and `doctor` find the API'),

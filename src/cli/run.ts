@@ -8,6 +8,7 @@ import { createStageView, type StageView } from './progress.ts'
 
 export interface RunOptions {
   readonly recipe: string
+  readonly train?: string
   readonly calibration?: string
   readonly eval?: string
   readonly gate: readonly string[]
@@ -35,6 +36,7 @@ interface Created {
 export async function runJob(client: Client, model: string, options: RunOptions): Promise<RunOutcome> {
   const modelId = model.startsWith('mdl_') ? model : await uploadModel(client, model, options.name)
   const datasets = {
+    ...(options.train === undefined ? {} : { train: await uploadDataset(client, options.train) }),
     ...(options.calibration === undefined ? {} : { calibration: await uploadDataset(client, options.calibration) }),
     ...(options.eval === undefined ? {} : { eval: await uploadDataset(client, options.eval) }),
   }

@@ -44,6 +44,7 @@ serveParent(async (message, signal) => {
       kernelsDir: join(dirname(dir), 'kernels'),
       version: readVersion(),
       measureBudgetMs: settings.measureBudgetMs,
+      checkpointMs: settings.checkpointMs,
       workDir,
       signal,
       logger,

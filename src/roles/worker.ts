@@ -95,6 +95,7 @@ async function attemptSettings(
     logLevel: config.logLevel,
     cacheBytes: Math.floor(config.cacheBytes / config.workerSlots),
     measureBudgetMs: config.measureBudgetMs,
+    checkpointMs: config.checkpointMs,
     isa: inventory.cpu.isa,
   }
   return {

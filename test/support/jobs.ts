@@ -36,7 +36,7 @@ export interface JobsFixture {
   /** Waits until a job is as described. */
   until(jobId: string, wanted: (job: JobDetail) => boolean): Promise<JobDetail>
   /** Waits until a job is over, putting right what has to be put right meanwhile. */
-  untilOver(jobId: string): Promise<JobDetail>
+  untilOver(jobId: string, timeoutMs?: number): Promise<JobDetail>
   /** Names of the models a job has published. */
   published(jobId: string): Promise<string[]>
   /** Ends everything that the fixture started. */
@@ -96,13 +96,14 @@ export async function createJobsFixture(urls: BackendUrls): Promise<JobsFixture>
     async until(jobId, wanted) {
       return poll(async () => fixture.find(jobId), wanted)
     },
-    async untilOver(jobId) {
+    async untilOver(jobId, timeoutMs) {
       return poll(
         async () => {
           await fixture.reconcile()
           return fixture.find(jobId)
         },
         (job) => overStates.has(job.state),
+        timeoutMs,
       )
     },
     async published(jobId) {
@@ -131,7 +132,7 @@ async function* toAsync<T>(items: Iterable<T>): AsyncIterable<T> {
   yield* items
 }
 
-async function poll<T>(read: () => Promise<T>, wanted: (value: T) => boolean): Promise<T> {
+async function poll<T>(read: () => Promise<T>, wanted: (value: T) => boolean, timeout = 40_000): Promise<T> {
   let last: T | undefined
   const check = async () => {
     last = await read().catch((error: unknown) => {
@@ -141,6 +142,6 @@ async function poll<T>(read: () => Promise<T>, wanted: (value: T) => boolean): P
     })
     return last !== undefined && wanted(last)
   }
-  await expect.poll(check, { timeout: 40_000, interval: 100 }).toBe(true)
+  await expect.poll(check, { timeout, interval: 100 }).toBe(true)
   return last as T
 }

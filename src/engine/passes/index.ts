@@ -1,7 +1,9 @@
 import { bf16Pass } from './bf16.ts'
 import { codebookPass } from './codebook.ts'
 import { autoPass } from './auto.ts'
+import { distillPass } from './distill.ts'
 import { factorizePass } from './factorize.ts'
+import { finetunePass } from './finetune.ts'
 import { fp16Pass } from './fp16.ts'
 import type { PassName } from './options/index.ts'
 import type { Pass } from './pass.ts'
@@ -29,6 +31,8 @@ export const passes = {
   'prune.nm': pruneNmPass,
   'prune.structured': pruneStructuredPass,
   factorize: factorizePass,
+  finetune: finetunePass,
+  distill: distillPass,
   auto: autoPass,
   tune: tunePass,
 } as const satisfies { [N in PassName]: Pass<N> }
@@ -42,6 +46,7 @@ export {
 } from './findings.ts'
 export { lossOf } from './judge-variant.ts'
 export { runPass } from './run-pass.ts'
+export type { CheckpointStore } from './train/hooks.ts'
 export type {
   MeasureSessions,
   Note,

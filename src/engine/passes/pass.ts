@@ -7,6 +7,7 @@ import type { Runtime, TensorInfo } from '../runtime/port.ts'
 import type { SessionOptions } from '../runtime/options.ts'
 import type { NoteCause, PassFindings } from './findings.ts'
 import type { passSchemas, PassName } from './options/index.ts'
+import type { TrainingHooks } from './train/hooks.ts'
 
 /** The host and the use a model is optimized for. */
 export interface Target {
@@ -50,6 +51,9 @@ export interface PassContext {
   readonly runtime: Runtime
   readonly target: Target
   readonly calibration?: Dataset
+  /** Samples to train on. */
+  readonly train?: Dataset
+  readonly training?: TrainingHooks
   /** Inputs with dims that the model is known to run on, for samples made without a dataset. */
   readonly sampleInputs?: readonly TensorInfo[]
   /** Microseconds that quantizing saves on this host, by node name, where somebody measured it. */
@@ -99,7 +103,7 @@ type Filled<T> = T extends Data ? T : { [K in keyof T]-?: Filled<NonNullable<T[K
 export type PassOptions<N extends PassName> = Filled<Static<(typeof passSchemas)[N]['options']>>
 
 /** Stage of a job in which a pass runs. */
-export type PassStage = 'simplify' | 'calibrate' | 'optimize'
+export type PassStage = 'simplify' | 'calibrate' | 'optimize' | 'train'
 
 export interface Pass<N extends PassName = PassName> {
   readonly name: N

@@ -15,6 +15,9 @@ const callerErrors = new Set<ErrorCode>([
   'job_canceled',
   'job_deadline',
   'pass_failed',
+  'not_differentiable',
+  'training_diverged',
+  'teacher_mismatch',
 ])
 
 /**

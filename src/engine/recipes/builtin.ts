@@ -1,4 +1,3 @@
-import { passSchemas } from '../passes/options/index.ts'
 import type { Recipe } from './schema.ts'
 
 /** Recipes that exist without being stored, by name. */
@@ -86,11 +85,38 @@ export const builtinRecipes = {
       { pass: 'quantize.weights', options: {} },
     ],
   },
+  'prune-finetune': {
+    version: 1,
+    name: 'prune-finetune',
+    description:
+      'A quarter of the channels removed for real, then training on your labels; without labels the original teaches what is left.',
+    steps: [
+      { pass: 'simplify', options: {} },
+      { pass: 'prune.structured', options: {} },
+      { pass: 'finetune', options: { withoutLabels: 'distill' } },
+    ],
+  },
+  'distill-small': {
+    version: 1,
+    name: 'distill-small',
+    description: 'A student of half the width, taught by the original on samples that need no labels.',
+    steps: [
+      { pass: 'simplify', options: {} },
+      { pass: 'prune.structured', options: { ratio: 0.5 } },
+      { pass: 'distill', options: { epochs: 10 } },
+    ],
+  },
+  'prune-distill-int8': {
+    version: 1,
+    name: 'prune-distill-int8',
+    description: 'Fewer channels, taught by the original, then int8 with ranges from the calibration dataset.',
+    steps: [
+      { pass: 'simplify', options: {} },
+      { pass: 'prune.structured', options: {} },
+      { pass: 'distill', options: {} },
+      { pass: 'quantize.static', options: {} },
+    ],
+  },
 } as const satisfies Record<string, Recipe>
 
 export type BuiltinRecipeName = keyof typeof builtinRecipes
-
-/** What a recipe's job must be given besides the model. */
-export function recipeNeeds(recipe: Recipe): { calibration: boolean } {
-  return { calibration: recipe.steps.some((step) => 'calibration' in passSchemas[step.pass].needs) }
-}

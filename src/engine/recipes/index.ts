@@ -1,4 +1,5 @@
-export { builtinRecipes, recipeNeeds, type BuiltinRecipeName } from './builtin.ts'
+export { builtinRecipes, type BuiltinRecipeName } from './builtin.ts'
+export { recipeModels } from './needs.ts'
 export { parseRecipe } from './parse.ts'
 export { runRecipe, type RecipeNote, type RecipeOptions, type RecipeResult, type StageRunner } from './run.ts'
 export { recipeSchema, type Recipe, type RecipeStep } from './schema.ts'

@@ -1,5 +1,4 @@
 import path from 'node:path'
-import { HastenError } from '../../errors.ts'
 import type { ObservationStore } from '../calibrate/observations.ts'
 import type { Dataset } from '../data/index.ts'
 import type { Model } from '../ir/model.ts'
@@ -9,6 +8,7 @@ import { beginPass } from '../passes/run-pass.ts'
 import { explainNodes } from '../passes/explain-nodes.ts'
 import type { ExplanationReport, PassFindings, StepForecast } from '../passes/findings.ts'
 import { passes } from '../passes/index.ts'
+import type { CheckpointStore } from '../passes/train/hooks.ts'
 import type {
   MeasureSessions,
   NextStage,
@@ -24,8 +24,10 @@ import type {
 } from '../passes/pass.ts'
 import type { SessionOptions } from '../runtime/options.ts'
 import type { Runtime, TensorInfo } from '../runtime/port.ts'
-import { recipeNeeds } from './builtin.ts'
+import type { TrainEvent } from '../training/index.ts'
+import { requireData } from './needs.ts'
 import { openObservationStore } from './observation-cache.ts'
+import { trainingHooks } from './training-hooks.ts'
 import { forecastStep } from './forecast-step.ts'
 import { explainSlower, leaveSlower, type AdvisedStep } from './leave-slower.ts'
 import { rankTechniques } from './rank-techniques.ts'
@@ -52,6 +54,12 @@ export interface RecipeOptions {
   readonly target: Target
   /** As opened; it is bound to the model's inputs here. */
   readonly calibration?: Dataset | undefined
+  /** What training passes learn from, as opened. */
+  readonly train?: Dataset | undefined
+  /** Files of the models that steps name by their ids. */
+  readonly models?: ReadonlyMap<string, string> | undefined
+  readonly checkpoints?: CheckpointStore | undefined
+  readonly onTraining?: ((event: TrainEvent) => void) | undefined
   /** Inputs with dims that the model is known to run on, for samples made without a dataset. */
   readonly sampleInputs?: readonly TensorInfo[] | undefined
   readonly signal: AbortSignal
@@ -94,14 +102,8 @@ export interface RecipeResult extends SavedModel {
  * @throws HastenError `dataset_needed`, `dataset_mismatch`, `model_invalid`, `pass_failed`, or the reason of the signal
  */
 export async function runRecipe(options: RecipeOptions): Promise<RecipeResult> {
-  const { recipe, calibration, signal } = options
-  if (recipeNeeds(recipe).calibration && calibration === undefined) {
-    throw new HastenError(
-      'dataset_needed',
-      `recipe '${recipe.name ?? 'inline'}' chooses ranges from a calibration dataset`,
-    )
-  }
-  signal.throwIfAborted()
+  requireData(options.recipe, options)
+  options.signal.throwIfAborted()
   const state: RecipeState = {
     model: await loadModel(options.model),
     key: '',
@@ -138,11 +140,17 @@ interface Unit {
   readonly run: () => Promise<{ readonly notes: readonly RecipeNote[]; readonly next: Unit | undefined }>
 }
 
-const stageOrder: readonly PassStage[] = ['simplify', 'calibrate', 'optimize']
+const stageOrder: readonly PassStage[] = ['simplify', 'calibrate', 'optimize', 'train']
+
+/** Training is always a stage of its own, and what comes after it begins anew. */
+function isWithin(unit: Unit, first: Unit): boolean {
+  if (unit.stage === 'train' || first.stage === 'train') return unit === first
+  return stageOrder.indexOf(unit.stage) <= stageOrder.indexOf(first.stage)
+}
 
 const runBare: StageRunner = async (_name, work) => (await work()).value
 
-/** Stages only go forward: what would go back counts as the stage it is in. */
+/** Stages only go forward, up to a training: what would go back counts as the stage it is in. */
 async function runStages(first: Unit | undefined, runStage: StageRunner): Promise<void> {
   for (let unit = first; unit !== undefined;) {
     const started: Unit = unit
@@ -153,7 +161,7 @@ async function runStages(first: Unit | undefined, runStage: StageRunner): Promis
 async function runWithin(first: Unit): Promise<{ value: Unit | undefined; notes: RecipeNote[] }> {
   const notes: RecipeNote[] = []
   let unit: Unit | undefined = first
-  while (unit !== undefined && stageOrder.indexOf(unit.stage) <= stageOrder.indexOf(first.stage)) {
+  while (unit !== undefined && isWithin(unit, first)) {
     const done: Awaited<ReturnType<Unit['run']>> = await unit.run()
     notes.push(...done.notes)
     unit = done.next
@@ -171,7 +179,7 @@ function unitAt(options: RecipeOptions, state: RecipeState, index: number): Unit
     run: async () => {
       const advised = await leaveSlower(state.model, rankTechniques(state.model, step, options), options)
       await addForecast(advised, options, state)
-      const begin = () => beginStep(pass, advised, options, state)
+      const begin = () => beginStep(pass, advised, options, state, index)
       const outcome = await cachedStep(options, advised.step, pass, state.key, begin)
       state.key = outcome.key
       if (!('stage' in outcome.value)) return { notes: accept(state, advised, outcome.value), next: next() }
@@ -193,8 +201,9 @@ function beginStep(
   { step, savings }: AdvisedStep,
   options: RecipeOptions,
   state: RecipeState,
+  index: number,
 ): Promise<PassResult | NextStage> {
-  const { runtime, target, calibration, sampleInputs, signal, workDir, measure, oracle } = options
+  const { runtime, target, calibration, train, sampleInputs, signal, workDir, measure, oracle } = options
   const context: PassContext = {
     runtime,
     target,
@@ -204,6 +213,8 @@ function beginStep(
     log: options.log ?? (() => undefined),
     savings,
     observations: state.observations,
+    training: trainingHooks(options, index),
+    ...(train === undefined ? {} : { train }),
     ...(calibration === undefined ? {} : { calibration }),
     ...(sampleInputs === undefined ? {} : { sampleInputs }),
     ...(measure === undefined ? {} : { measure }),

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import path from 'node:path'
 import { loadModel, saveModel } from '../onnx/index.ts'
 import type { PassFindings } from '../passes/findings.ts'
+import { passSchemas } from '../passes/options/index.ts'
 import type { NextStage, Note, Pass, PassResult, Target, Warning } from '../passes/pass.ts'
 import type { Runtime } from '../runtime/port.ts'
 import type { RecipeStep } from './schema.ts'
@@ -20,6 +21,8 @@ export interface RecipeCache {
   readonly modelHash: string
   /** Hash of the calibration dataset, which proofs and ranges depend on. */
   readonly calibrationHash?: string | undefined
+  /** Hash of the training dataset. */
+  readonly trainHash?: string | undefined
   /** Version of this software: another one may give other results. */
   readonly version: string
   find(key: string): Promise<{ readonly path: string; readonly result: CachedResult } | undefined>
@@ -80,6 +83,8 @@ function stepKey(
   const parts = [
     before || cache.modelHash,
     cache.calibrationHash ?? '',
+    // Only what was trained depends on it; what comes after starts from another key.
+    'train' in passSchemas[pass.name].needs ? (cache.trainHash ?? '') : '',
     cache.version,
     runtime.version,
     target.device,

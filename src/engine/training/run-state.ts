@@ -16,6 +16,8 @@ export interface RunState {
   /** When this process began, and at which update, for the time left. */
   readonly startedAt: number
   readonly startedStep: number
+  /** When the last checkpoint had been kept, and how long that took. */
+  kept: { readonly at: number; readonly tookMs: number }
 }
 
 /**
@@ -25,9 +27,10 @@ export interface RunState {
 export function beginRun(setup: Setup, options: TrainOptions, steps: number): RunState {
   const fingerprint = fingerprintOf(setup.model.parameters, settingsOf(options, setup, steps))
   const startedAt = performance.now()
+  const kept = { at: startedAt, tookMs: 0 }
   if (options.resume === undefined) {
     const progress = { epoch: 0, position: 0, step: 0, history: [], losses: [], bestEpoch: -1 }
-    return { progress, best: undefined, fingerprint, startedAt, startedStep: 0 }
+    return { progress, best: undefined, fingerprint, startedAt, startedStep: 0, kept }
   }
   const checkpoint = decodeCheckpoint(options.resume)
   checkFingerprint(checkpoint, fingerprint)
@@ -39,13 +42,37 @@ export function beginRun(setup: Setup, options: TrainOptions, steps: number): Ru
   setup.stepper.write(vectors)
   const { history, losses, ...rest } = checkpoint.progress
   const progress = { ...rest, history: [...history], losses: [...losses] }
-  return { progress, best, fingerprint, startedAt, startedStep: progress.step }
+  return { progress, best, fingerprint, startedAt, startedStep: progress.step, kept }
 }
 
 /** What training can go on from. */
-export function checkpointOf({ model, stepper }: Setup, { fingerprint, progress, best }: RunState): Uint8Array {
+function checkpointOf({ model, stepper }: Setup, { fingerprint, progress, best }: RunState): Uint8Array {
   const vectors = Object.fromEntries(model.state.map((name) => [name, stepper.read(name)]))
   return encodeCheckpoint({ fingerprint, progress, vectors: { ...vectors, ...(best && { best }) } })
+}
+
+/** Checkpoints take at most this share of the time. */
+const checkpointShare = 0.05
+
+/** Keeps a checkpoint where the options ask for one now. */
+export async function keepCheckpoint(
+  setup: Setup,
+  options: TrainOptions,
+  state: RunState,
+  isEpochEnd: boolean,
+): Promise<void> {
+  if (options.onCheckpoint === undefined || !isDue(options, state, isEpochEnd)) return
+  const begun = performance.now()
+  await options.onCheckpoint(checkpointOf(setup, state))
+  const at = performance.now()
+  state.kept = { at, tookMs: at - begun }
+}
+
+function isDue({ checkpointEvery, checkpointMs }: TrainOptions, { progress, kept }: RunState, isEpochEnd: boolean) {
+  if (checkpointMs === undefined) {
+    return isEpochEnd || (checkpointEvery !== undefined && progress.step % checkpointEvery === 0)
+  }
+  return performance.now() - kept.at >= Math.max(checkpointMs, kept.tookMs / checkpointShare)
 }
 
 /** What decides the course of a training, besides the model and the samples themselves. */

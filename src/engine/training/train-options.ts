@@ -56,6 +56,11 @@ export interface TrainOptions {
   /** Receives what training can go on from: after each epoch, and every `checkpointEvery` updates. */
   readonly onCheckpoint?: (bytes: Uint8Array) => void | Promise<void>
   readonly checkpointEvery?: number
+  /**
+   * Milliseconds between two checkpoints, which then come after any update instead of after each epoch; more where taking
+   * and keeping one takes long.
+   */
+  readonly checkpointMs?: number
   /** Bytes that `onCheckpoint` received. */
   readonly resume?: Uint8Array
 }

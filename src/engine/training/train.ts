@@ -8,7 +8,7 @@ import { evaluate, isBetter, type Outcome } from './evaluate.ts'
 import { valuesByName } from './forward.ts'
 import { epochOrder } from './order.ts'
 import type { Parameter } from './parameters.ts'
-import { beginRun, checkpointOf, type RunState } from './run-state.ts'
+import { beginRun, keepCheckpoint, type RunState } from './run-state.ts'
 import { rateAt } from './schedule.ts'
 import { setUp, type Setup } from './set-up.ts'
 import type { TrainEvent, TrainOptions, TrainResult } from './train-options.ts'
@@ -94,8 +94,7 @@ async function runEpoch(run: Run): Promise<void> {
     progress.step = step
     progress.position += 1
     tell(run, loss)
-    const isDue = options.checkpointEvery !== undefined && step % options.checkpointEvery === 0
-    if (isDue && progress.position < end) await options.onCheckpoint?.(checkpointOf(setup, state))
+    if (progress.position < end) await keepCheckpoint(setup, options, state, false)
   }
 }
 
@@ -107,7 +106,7 @@ async function endEpoch(run: Run): Promise<void> {
   progress.position = 0
   const { validationLoss, metric } = await judge(run, loss)
   tell(run, loss, { ...(validationLoss !== null && { validationLoss }), ...(metric !== null && { metric }) })
-  await options.onCheckpoint?.(checkpointOf(setup, state))
+  await keepCheckpoint(setup, options, state, true)
 }
 
 /** Evaluates the parameters as they are, and keeps them if they are the best so far. */

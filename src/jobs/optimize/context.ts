@@ -6,7 +6,10 @@ import type { Recorder } from './recorder.ts'
 
 /** Everything a stage may use. */
 export interface OptimizeContext {
-  readonly storage: Pick<Storage, 'jobs' | 'events' | 'models' | 'datasets' | 'artifacts' | 'stageCache' | 'kernelTimes'>
+  readonly storage: Pick<
+    Storage,
+    'jobs' | 'events' | 'models' | 'datasets' | 'artifacts' | 'stageCache' | 'kernelTimes'
+  >
   readonly cache: ArtifactCache
   readonly runtime: Runtime
   /** The same runtime for the processes that measure. */
@@ -28,5 +31,7 @@ export interface OptimizeContext {
   readonly workDir: string
   /** Milliseconds of interleaved runs. */
   readonly measureBudgetMs: number
+  /** Least milliseconds between two checkpoints of a training. */
+  readonly checkpointMs: number
   readonly signal: AbortSignal
 }

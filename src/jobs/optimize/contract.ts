@@ -9,8 +9,17 @@ export const optimizeJob = defineJob('optimize', Type.Object({ jobId: Type.Strin
   maxBackoffMs: 60_000,
 })
 
-/** Stages in the order they run; a job has those its recipe needs. */
-export const optimizeStages = ['admit', 'simplify', 'calibrate', 'optimize', 'verify', 'measure', 'package'] as const
+/** Stages in the order they usually run; a job has those its recipe needs, and after a training some again. */
+export const optimizeStages = [
+  'admit',
+  'simplify',
+  'calibrate',
+  'optimize',
+  'train',
+  'verify',
+  'measure',
+  'package',
+] as const
 
 export type OptimizeStage = (typeof optimizeStages)[number]
 

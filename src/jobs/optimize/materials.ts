@@ -1,4 +1,11 @@
-import { bindDataset, openDataset, type Dataset, type TensorInfo } from '../../engine/index.ts'
+import {
+  bindDataset,
+  openDataset,
+  parseRecipe,
+  recipeModels,
+  type Dataset,
+  type TensorInfo,
+} from '../../engine/index.ts'
 import { HastenError } from '../../errors.ts'
 import type { DatasetRow, FileRef, ModelRow } from '../../storage/index.ts'
 import { findModelFile } from '../model-file.ts'
@@ -10,6 +17,11 @@ export interface Materials {
   readonly modelPath: string
   readonly calibration: Dataset | undefined
   readonly calibrationHash: string | undefined
+  /** What training learns from. */
+  readonly train: Dataset | undefined
+  readonly trainHash: string | undefined
+  /** Files of the models that the recipe names, by id. */
+  readonly models: ReadonlyMap<string, string>
   /** Judges quality and feeds the measured runs. */
   readonly evaluation: Dataset | undefined
   release(): Promise<void>
@@ -29,7 +41,9 @@ export async function openMaterials(context: OptimizeContext): Promise<Materials
   }
   try {
     const modelPath = await hold(context, model.files, findModelFile(model.files), held)
+    const models = await openModels(context, held)
     const calibration = await openRole(context, 'calibration', held)
+    const train = await openRole(context, 'train', held)
     // Samples the ranges were fitted to still show a broken model, so they judge it when nothing better is given.
     const evaluation = (await openRole(context, 'eval', held)) ?? calibration
     return {
@@ -37,6 +51,9 @@ export async function openMaterials(context: OptimizeContext): Promise<Materials
       modelPath,
       calibration: calibration?.dataset,
       calibrationHash: calibration?.sha256,
+      train: train?.dataset,
+      trainHash: train?.sha256,
+      models,
       evaluation: evaluation?.dataset,
       release,
     }
@@ -44,6 +61,19 @@ export async function openMaterials(context: OptimizeContext): Promise<Materials
     await release()
     throw error
   }
+}
+
+/** The models that steps of the recipe name: teachers. */
+async function openModels(context: OptimizeContext, held: (() => unknown)[]): Promise<Map<string, string>> {
+  const { storage, job, input } = context
+  const models = new Map<string, string>()
+  for (const { id } of recipeModels(parseRecipe(input.recipeBody))) {
+    if (models.has(id)) continue
+    const row = await storage.models.find(job.project, id)
+    if (row === undefined) throw new HastenError('not_found', `The model ${id} that the recipe names is gone.`)
+    models.set(id, await hold(context, row.files, findModelFile(row.files), held))
+  }
+  return models
 }
 
 async function hold(
@@ -91,6 +121,6 @@ function labelOf({ schema }: DatasetRow): string | null {
  * @throws HastenError `dataset_mismatch`
  */
 export function checkMaterials(materials: Materials, inputs: readonly TensorInfo[]): string[] {
-  const datasets = new Set([materials.calibration, materials.evaluation])
+  const datasets = new Set([materials.calibration, materials.evaluation, materials.train])
   return [...datasets].flatMap((dataset) => (dataset === undefined ? [] : bindDataset(dataset, inputs).warnings))
 }

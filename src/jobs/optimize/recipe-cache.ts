@@ -22,6 +22,7 @@ export function openRecipeCache(context: OptimizeContext, materials: Materials):
   return {
     modelHash: hashFiles(materials.model.files),
     calibrationHash: materials.calibrationHash,
+    trainHash: materials.trainHash,
     version,
     async find(key) {
       const entry = await storage.stageCache.find(project, key)

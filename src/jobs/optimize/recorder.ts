@@ -2,6 +2,7 @@ import { HastenError } from '../../errors.ts'
 import type { Fence, JobProgress, JobWarning, Storage } from '../../storage/index.ts'
 import type { Logger } from '../../telemetry.ts'
 import { retryUnavailable } from '../retry-unavailable.ts'
+import type { TrainEvent } from '../../engine/index.ts'
 import type { OptimizeStage } from './contract.ts'
 import { mustOwn } from './superseded.ts'
 
@@ -23,6 +24,8 @@ export interface Recorder {
   stage<T>(name: OptimizeStage, work: () => Promise<StageResult<T>>): Promise<T>
   /** Shows progress, not more often than is useful. */
   progress(done: number, total: number, unit: string): void
+  /** Shows how a training goes: losses now and then, the end of each epoch always. */
+  training(event: TrainEvent): void
   log(message: string): void
   warn(warning: JobWarning): Promise<void>
 }
@@ -38,7 +41,8 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   const { storage, fence, signal, logger } = deps
   const { jobs, events } = storage
   const write = async <T>(work: () => Promise<T | undefined | false>) => mustOwn(await retryUnavailable(work, patience))
-  const progress = createProgress(deps)
+  const progress = latestOnly<JobProgress>(deps, async (latest) => jobs.setProgress(fence, latest))
+  const metric = latestOnly<object>(deps, async (data) => events.append(fence, { type: 'job.metric', data }))
   return {
     async stage(name, work) {
       signal.throwIfAborted()
@@ -47,7 +51,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       try {
         const { value, notes } = await work()
         signal.throwIfAborted()
-        await progress.flush()
+        await Promise.all([progress.flush(), metric.flush()])
         await write(async () => jobs.endStage(fence, name, 'succeeded', notes))
         return value
       } catch (error) {
@@ -57,7 +61,11 @@ export function createRecorder(deps: RecorderDeps): Recorder {
         throw signal.aborted ? asCanceled(signal) : error
       }
     },
-    progress: progress.set,
+    progress: (done, total, unit) => progress.set({ done, total, unit }),
+    training(event) {
+      metric.set(toMetric(event))
+      if (event.validationLoss !== undefined) void metric.flush()
+    },
     log(message) {
       logger.info(message)
       events
@@ -74,26 +82,41 @@ function asCanceled({ reason }: AbortSignal): HastenError {
   return reason instanceof HastenError ? reason : new HastenError('job_canceled', 'The job was stopped.')
 }
 
-/** Writes the latest progress at most once per interval, one write at a time. */
-function createProgress({ storage, fence, logger, progressMs = 500 }: RecorderDeps) {
-  let latest: JobProgress | undefined
+/** A training's event as clients see it. */
+function toMetric({ step, steps, epoch, loss, learningRate, validationLoss, metric, etaMs }: TrainEvent): object {
+  return {
+    stage: 'train',
+    step,
+    steps,
+    epoch,
+    loss,
+    learning_rate: learningRate,
+    ...(validationLoss !== undefined && { validation_loss: validationLoss }),
+    ...(metric !== undefined && { metric }),
+    eta_ms: Math.round(etaMs),
+  }
+}
+
+/** Writes the latest value at most once per interval, one write at a time. */
+function latestOnly<T>({ logger, progressMs = 500 }: RecorderDeps, write: (value: T) => Promise<unknown>) {
+  let latest: T | undefined
   let timer: NodeJS.Timeout | undefined
   let writing = Promise.resolve()
   const flush = async () => {
     clearTimeout(timer)
     timer = undefined
-    const progress = latest
+    const value = latest
     latest = undefined
-    if (progress === undefined) return writing
+    if (value === undefined) return writing
     writing = writing
-      .then(async () => void (await storage.jobs.setProgress(fence, progress)))
+      .then(async () => void (await write(value)))
       .catch((err: unknown) => logger.warn({ err }, 'progress not written'))
     return writing
   }
   return {
     flush,
-    set: (done: number, total: number, unit: string) => {
-      latest = { done, total, unit }
+    set: (value: T) => {
+      latest = value
       timer ??= setTimeout(() => void flush(), progressMs)
     },
   }

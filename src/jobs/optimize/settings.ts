@@ -7,6 +7,8 @@ export interface JobChildSettings {
   readonly cacheBytes: number
   /** Milliseconds of interleaved runs in the measure stage. */
   readonly measureBudgetMs: number
+  /** Least milliseconds between two checkpoints of a training. */
+  readonly checkpointMs: number
   /** Instruction sets of this host's CPU. */
   readonly isa: readonly string[]
 }

@@ -10,10 +10,12 @@ import {
   type SessionOptions,
   type TensorInfo,
 } from '../../engine/index.ts'
+import { openCheckpoints } from './checkpoints.ts'
 import type { OptimizeContext } from './context.ts'
 import { openKernelTimes } from './kernel-times.ts'
 import type { Materials } from './materials.ts'
 import { openRecipeCache } from './recipe-cache.ts'
+import { describeUntouched } from './untouched.ts'
 
 /** What the recipe made of the model. */
 export interface OptimizedModel {
@@ -24,6 +26,8 @@ export interface OptimizedModel {
   readonly session: SessionOptions
   /** Whether anything differs from the original: the graph, or how it is run. */
   readonly changed: boolean
+  /** Why the recipe changed no layer, so that what it made are lossless rewrites at most. */
+  readonly untouched?: string | undefined
 }
 
 /** What the recipe made and found. */
@@ -54,6 +58,10 @@ export async function transformModel(
       runtime,
       target: { device, threads, batch, isa },
       calibration: materials.calibration,
+      train: materials.train,
+      models: materials.models,
+      checkpoints: openCheckpoints(context),
+      onTraining: (event) => recorder.training(event),
       sampleInputs: inputs,
       signal,
       onStage: async (name, work) => recorder.stage(name, work),
@@ -72,12 +80,14 @@ export async function transformModel(
 }
 
 async function listFinalists({ input }: OptimizeContext, result: RecipeResult): Promise<Transformed['finalists']> {
-  const { path, session, modified, variants } = result
+  const { path, session, modified, variants, notes } = result
   const changed = modified || Object.keys(session).length > 0
-  const own = { name: input.recipeName, optimized: { path, files: await listFiles(result), session, changed } }
+  const untouched = describeUntouched(parseRecipe(input.recipeBody), notes)
+  const optimized = { path, files: await listFiles(result), session, changed, untouched }
+  const own = { name: input.recipeName, optimized }
   const others = variants.map(async (variant): Promise<Finalist> => {
-    const optimized = { path: variant.path, files: await listFiles(variant), session: {}, changed: true }
-    return { name: `${input.recipeName}.${variant.name}`, optimized }
+    const made = { path: variant.path, files: await listFiles(variant), session: {}, changed: true }
+    return { name: `${input.recipeName}.${variant.name}`, optimized: made }
   })
   return [own, ...(await Promise.all(others))]
 }

@@ -2,7 +2,7 @@ import { HastenError } from '../../errors.ts'
 import type { Transaction } from '../database.ts'
 import type { FileRef } from '../rows.ts'
 
-export type OwnerKind = 'model' | 'dataset' | 'job' | 'stage'
+export type OwnerKind = 'model' | 'dataset' | 'job' | 'stage' | 'checkpoint'
 
 export interface Owner {
   readonly kind: OwnerKind

@@ -1,6 +1,7 @@
 import { Errors } from 'typebox/value'
 import { expect, test } from 'vitest'
-import { builtinRecipes, recipeNeeds } from '../../../src/engine/recipes/builtin.ts'
+import { builtinRecipes } from '../../../src/engine/recipes/builtin.ts'
+import { recipeNeeds } from '../../../src/engine/recipes/needs.ts'
 import { parseRecipe } from '../../../src/engine/recipes/parse.ts'
 import { recipeSchema } from '../../../src/engine/recipes/schema.ts'
 
@@ -13,7 +14,7 @@ test('every built-in recipe parses under its own name and fits the schema for ed
 
 test('only recipes with static quantization need calibration data', () => {
   const needing = Object.values(builtinRecipes).filter((recipe) => recipeNeeds(recipe).calibration)
-  expect(needing.map((recipe) => recipe.name)).toEqual(['int8-static', 'int8-mixed'])
+  expect(needing.map((recipe) => recipe.name)).toEqual(['int8-static', 'int8-mixed', 'prune-distill-int8'])
 })
 
 test('the schema for editors is closed and describes every option', () => {

@@ -35,6 +35,7 @@ beforeAll(async () => {
     logLevel: 'warn',
     cacheBytes: 2 ** 28,
     measureBudgetMs: 300,
+    checkpointMs: 1_000,
     isa: ['avx512_vnni'],
   }
   dir = jobs.dir

@@ -1,4 +1,4 @@
-import { parseGates, recipeNeeds } from '../../../engine/schemas.ts'
+import { missingData, parseGates, recipeModels } from '../../../engine/schemas.ts'
 import { HastenError } from '../../../errors.ts'
 import { hostQueue, queueOf } from '../../../jobs/contracts.ts'
 import type { HostRow, NewJob, Storage } from '../../../storage/index.ts'
@@ -33,7 +33,8 @@ export async function prepareJob(storage: Storage, project: string, { body, text
   parseGates(body.gates ?? [])
   checkDatasets(recipe, body)
   const target = readTarget(body)
-  await checkReferences(storage, project, body)
+  await checkReferences(storage, project, body, recipe)
+  await checkLabels(storage, project, body, recipe)
   const queue = await chooseQueue(storage, project, target)
   return {
     project,
@@ -49,15 +50,25 @@ export async function prepareJob(storage: Storage, project: string, { body, text
   }
 }
 
-function checkDatasets(recipe: ResolvedRecipe, { datasets = {} }: NewJobBody): void {
-  const missing = Object.entries(recipeNeeds(recipe.body)).flatMap(([role, needed]) =>
-    needed && !(role in datasets) ? [role] : [],
-  )
+/** @param labelled whether the train dataset has labels; they are taken for granted before the row was read */
+function checkDatasets(recipe: ResolvedRecipe, { datasets = {} }: NewJobBody, labelled = true): void {
+  const given = {
+    ...(datasets.calibration !== undefined && { calibration: { labels: true } }),
+    ...(datasets.train !== undefined && { train: { labels: labelled } }),
+  }
+  const missing = missingData(recipe.body, given)
   if (missing.length === 0) return
-  const errors = missing.map((role) => ({ pointer: `/datasets/${role}`, detail: 'is missing' }))
-  throw new HastenError('dataset_needed', `The recipe ${recipe.name} needs a ${missing.join(' and a ')} dataset.`, {
-    errors,
-  })
+  const roles = missing.map(({ role }) => role).join(' and a ')
+  const what = labelled ? '' : ' with labels'
+  const errors = missing.map(({ role, detail }) => ({ pointer: `/datasets/${role}`, detail }))
+  throw new HastenError('dataset_needed', `The recipe ${recipe.name} needs a ${roles} dataset${what}.`, { errors })
+}
+
+async function checkLabels(storage: Storage, project: string, body: NewJobBody, recipe: ResolvedRecipe): Promise<void> {
+  const id = body.datasets?.train
+  if (id === undefined) return
+  const row = await storage.datasets.find(project, id)
+  checkDatasets(recipe, body, typeof row?.schema['labels'] === 'string')
 }
 
 function readTarget({ target = {} }: NewJobBody): Target {
@@ -66,9 +77,16 @@ function readTarget({ target = {} }: NewJobBody): Target {
 }
 
 /** One question each, all at once: a wrong id is named with its field. */
-async function checkReferences(storage: Storage, project: string, body: NewJobBody): Promise<void> {
+async function checkReferences(
+  storage: Storage,
+  project: string,
+  body: NewJobBody,
+  recipe: ResolvedRecipe,
+): Promise<void> {
+  const findModel = async (id: string) => storage.models.find(project, id)
   const wanted = [
-    { pointer: '/model', id: body.model, find: async (id: string) => storage.models.find(project, id) },
+    { pointer: '/model', id: body.model, find: findModel },
+    ...recipeModels(recipe.body).map(({ id, pointer }) => ({ pointer: `/recipe${pointer}`, id, find: findModel })),
     ...Object.entries(body.datasets ?? {}).map(([role, id]) => ({
       pointer: `/datasets/${role}`,
       id,

@@ -2,7 +2,9 @@ import type { TSchema } from 'typebox'
 import { bf16Options } from './bf16.ts'
 import { codebookOptions } from './codebook.ts'
 import { autoOptions } from './auto.ts'
+import { distillOptions } from './distill.ts'
 import { factorizeOptions } from './factorize.ts'
+import { finetuneOptions } from './finetune.ts'
 import { fp16Options } from './fp16.ts'
 import { pruneNmOptions } from './prune-nm.ts'
 import { pruneStructuredOptions } from './prune-structured.ts'
@@ -18,8 +20,15 @@ export interface PassSchema {
   readonly title: string
   readonly options: TSchema
   /** What a job must give besides the model. */
-  readonly needs: { readonly calibration?: true }
+  readonly needs: {
+    readonly calibration?: true
+    /** Says by the options (defaults filled in) what a step learns from. */
+    readonly train?: (options: Readonly<Record<string, unknown>>) => TrainingNeed
+  }
 }
+
+/** labels: a train dataset with labels. samples: a train or a calibration dataset. */
+export type TrainingNeed = 'labels' | 'samples'
 
 /** Every pass a recipe can name, with its options; the pass itself is in `passes/`, under the same name. */
 export const passSchemas = {
@@ -70,6 +79,16 @@ export const passSchemas = {
     title: 'Layers of low rank split in two or three: less work on any runtime',
     options: factorizeOptions,
     needs: {},
+  },
+  finetune: {
+    title: 'Training on labelled samples, of all weights or some',
+    options: finetuneOptions,
+    needs: { train: ({ withoutLabels }) => (withoutLabels === 'distill' ? 'samples' : 'labels') },
+  },
+  distill: {
+    title: 'Training on what other models say, first of all the original; needs no labels',
+    options: distillOptions,
+    needs: { train: ({ alpha }) => (Number(alpha) > 0 ? 'labels' : 'samples') },
   },
   auto: {
     title: 'The fastest technique inside a quality budget',

@@ -1,5 +1,6 @@
 import type { Database, Transaction } from '../../database.ts'
 import { toJson } from '../../json.ts'
+import { addReferences, dropReferences, findFiles } from '../references.ts'
 import { appendEvent, changeState, isOwned, lockJob, lockOwned, type LockedJob } from './change.ts'
 import { insertCandidate } from './candidates.ts'
 import { createFinishes } from './finish.ts'
@@ -50,6 +51,17 @@ export function createJobAttempts(database: Database): JobAttempts {
           return appendEvent(tx, job, { type: 'job.placement', data: placement })
         }),
       ),
+    keepCheckpoint: (fence, file) =>
+      written(
+        fenced(fence, async (tx, { job: { id, project } }) => {
+          await dropReferences(tx, 'checkpoint', id)
+          await addReferences(tx, { kind: 'checkpoint', id, project }, [file])
+          return true
+        }),
+      ),
+    async findCheckpoint({ jobId }) {
+      return (await findFiles(prisma, 'checkpoint', [jobId])).get(jobId)?.[0]
+    },
     addCandidate: (fence, candidate) => fenced(fence, (tx, { job }) => insertCandidate(tx, job, candidate)),
   }
 }

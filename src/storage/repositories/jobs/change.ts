@@ -2,6 +2,7 @@ import type { Transaction } from '../../database.ts'
 import type { Job, Prisma } from '../../generated/client.ts'
 import { toJson } from '../../json.ts'
 import type { JobEventType } from '../events.ts'
+import { dropReferences } from '../references.ts'
 import { enqueueJobDeliveries } from '../webhooks.ts'
 import { attemptOutcomes, isTerminal, stageOutcomes } from './states.ts'
 import type { AttemptState, Fence, JobState } from './types.ts'
@@ -59,7 +60,9 @@ export async function changeState(tx: Transaction, { job, now }: LockedJob, chan
   const changed = await tx.job.update({ where: { id: job.id }, data: { state, ...lease, ...ended, ...data } })
   const seq = await appendEvent(tx, job, { type: 'job.state', data: { state, attempt: changed.attempt, ...event } })
   const row = { ...changed, lastEventSeq: seq }
-  if (isTerminal(state)) await enqueueJobDeliveries(tx, row)
+  if (!isTerminal(state)) return row
+  await dropReferences(tx, 'checkpoint', job.id)
+  await enqueueJobDeliveries(tx, row)
   return row
 }
 

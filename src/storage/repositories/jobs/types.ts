@@ -218,6 +218,10 @@ export interface JobAttempts {
   addWarning(fence: Fence, warning: JobWarning): Promise<boolean>
   setPlacement(fence: Fence, placement: object): Promise<boolean>
   addCandidate(fence: Fence, candidate: NewCandidate): Promise<CandidateRow | undefined>
+  /** Keeps what a training can go on from, in place of the job's one before. It is let go of when the job is over. */
+  keepCheckpoint(fence: Fence, file: FileRef): Promise<boolean>
+  /** The job's checkpoint, whichever attempt kept it. */
+  findCheckpoint(fence: Fence): Promise<FileRef | undefined>
   succeed(fence: Fence, result: JobResult): Promise<JobRow | undefined>
   fail(fence: Fence, error: SerializedError): Promise<JobRow | undefined>
   /**
