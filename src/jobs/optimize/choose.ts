@@ -71,7 +71,9 @@ function judgeTrial(gates: readonly Gate[], trial: Trial): Judged {
   const results = evaluateGates(gates, evidence, quality.report)
   const passed = allPassed(results)
   const missed = evaluateGates(gates, unchanged(evidence), ideal(quality.report)).find((result) => !result.passed)
-  return { trial, results, passed, won: passed && (isBetter(trial) || missed !== undefined), missed }
+  // What differs in nothing is never better, whatever two measurements of it say.
+  const won = passed && trial.optimized.changed && (isBetter(trial) || missed !== undefined)
+  return { trial, results, passed, won, missed }
 }
 
 function isBetter({ evidence }: Trial): boolean {
@@ -106,9 +108,12 @@ function idealMetric(row: QualityMetric): QualityMetric {
 function describe(judged: Judged): string {
   const { trial, results, won, passed, missed } = judged
   const failed = results.find((result) => !result.passed)
-  if (!trial.optimized.changed) return `${trial.name} found nothing to change in this model. ${stays}`
+  const { changed, untouched } = trial.optimized
+  const aside = untouched === undefined ? '' : `: ${untouched}`
+  if (!changed) return `${trial.name} found nothing to change in this model${aside}. ${stays}`
   if (!passed) return `${trial.name} fails the gate ${failed?.expr}: ${failed?.detail}. ${stays}`
-  const speed = `${trial.name} is ${describeSpeed(trial.evidence)}`
+  const made = untouched === undefined ? trial.name : `${trial.name} made lossless rewrites only (${untouched}) and`
+  const speed = `${made} is ${describeSpeed(trial.evidence)}`
   if (!won) return `${speed}. ${stays}`
   const isGain = trial.evidence.significance === 'faster'
   if (missed !== undefined && !isGain) return `${speed}; it passes ${missed.expr}, which the original does not.`

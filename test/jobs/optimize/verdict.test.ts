@@ -97,6 +97,25 @@ describe('the original stays', () => {
     const optimized = { ...trial(evidence(1, 'same')).optimized, changed: false }
     expect(verdictOf([], trial(evidence(1, 'same'), { optimized })).reason).toMatch(/found nothing to change/)
   })
+
+  test('also where two measurements of the same model differ', () => {
+    const optimized = { ...trial(evidence(1.2, 'faster')).optimized, changed: false }
+    const verdict = verdictOf(['p50 <= 0.9 ms'], trial(evidence(1.2, 'faster'), { optimized }))
+    expect(verdict).toMatchObject({ passed: false, reason: expect.stringMatching(/The original stays/) })
+  })
+
+  test('and why, where only lossless rewrites were made', () => {
+    const untouched = 'quantize.static has no form for any operator of this model'
+    const slow = evidence(0.9, 'slower')
+    const optimized = { ...trial(evidence(1, 'same')).optimized, untouched }
+    expect(verdictOf([], trial(slow, { optimized })).reason).toBe(
+      `int8-static made lossless rewrites only (${untouched}) and is 1.11 times slower than the original on this host. The original stays the result.`,
+    )
+    const same = { ...optimized, changed: false }
+    expect(verdictOf([], trial(slow, { optimized: same })).reason).toBe(
+      `int8-static found nothing to change in this model: ${untouched}. The original stays the result.`,
+    )
+  })
 })
 
 describe('the original gives way', () => {
