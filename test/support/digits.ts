@@ -16,9 +16,9 @@ export async function splitDigits(folder: string): Promise<{ train: string; held
       const [{ image }, labels] = await Promise.all([dataset.read(start, count), dataset.labels(start, count)])
       return { image: image as Tensor, labels: labels as Tensor }
     }
-    const train = await part(0, 600)
+    const train = await part(0, 160)
     await writeNpz(files.train, train)
-    await writeNpz(files.held, await part(600, 400))
+    await writeNpz(files.held, await part(600, 200))
     await writeNpz(files.unlabelled, { image: train.image })
     return files
   } finally {

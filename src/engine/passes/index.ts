@@ -10,6 +10,7 @@ import type { Pass } from './pass.ts'
 import { pruneNmPass } from './prune-nm.ts'
 import { pruneStructuredPass } from './prune-structured.ts'
 import { pruneUnstructuredPass } from './prune-unstructured.ts'
+import { qatPass } from './qat.ts'
 import { quantizeDynamicPass } from './quantize-dynamic.ts'
 import { quantizeMixedPass } from './quantize-mixed.ts'
 import { quantizeStaticPass } from './quantize-static.ts'
@@ -33,6 +34,7 @@ export const passes = {
   factorize: factorizePass,
   finetune: finetunePass,
   distill: distillPass,
+  qat: qatPass,
   auto: autoPass,
   tune: tunePass,
 } as const satisfies { [N in PassName]: Pass<N> }

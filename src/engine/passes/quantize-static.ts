@@ -7,9 +7,9 @@ import { int8Warnings } from './int8-target.ts'
 import { definePass, type Note, type PassContext, type PassOptions, type PassResult } from './pass.ts'
 import { calibratePlan, calibrationData, sessionsOf, type CalibratedPlan } from './quantize/calibrate-plan.ts'
 import { correctBiases, type Correction } from './quantize/correct-bias.ts'
+import { calibrationNote, describePlan } from './quantize/describe-plan.ts'
 import { insertQdq } from './quantize/insert-qdq.ts'
-import type { Plan } from './quantize/plan.ts'
-import { declineModel, describeScheme, resolveScheme, schemeWarnings, type Scheme } from './quantize/scheme.ts'
+import { declineModel, resolveScheme, schemeWarnings, type Scheme } from './quantize/scheme.ts'
 
 type Options = PassOptions<'quantize.static'>
 
@@ -49,8 +49,7 @@ async function quantizeModel(
     const correction = await correctBiases(model, layers, calibrationData(context), runs, sessionsOf(context))
     notes.push({ action: 'info', reason: describeCorrection(correction) })
   }
-  if (scheme.unsigned) notes.push(unsignedNote)
-  notes.push(calibrationNote(options, samples))
+  notes.push(calibrationNote(options.calibration, samples))
   return {
     model,
     modified: true,
@@ -63,40 +62,7 @@ function unchanged(model: Model, notes: readonly Note[]) {
   return { model, modified: false, notes }
 }
 
-function describePlan(plan: Plan, scheme: Scheme): Note[] {
-  const done =
-    (reason: string) =>
-    (node: { name: string; opType: string }): Note => ({
-      node: node.name,
-      op: node.opType,
-      action: 'done',
-      reason,
-    })
-  return [
-    ...[...plan.anchors.keys()].map(done(describeScheme(scheme))),
-    ...[...plan.followers].map(done('stays in int8 between int8 nodes')),
-  ]
-}
-
-const rangeSources: Readonly<Record<Options['calibration']['method'], string>> = {
-  minmax: 'the smallest and largest values',
-  moving_average: 'the moving average of the extremes of each batch',
-  percentile: 'percentiles of the values',
-  entropy: 'those of least divergence',
-  mse: 'those of least squared error',
-}
-
-const unsignedNote: Note = {
-  action: 'info',
-  reason:
-    'int8 activations are written as uint8 with zero points 128 higher: the same numbers, in the form that x64 has kernels for',
-}
-
 function describeCorrection({ corrected, without }: Correction): string {
   const rest = without === 0 ? '' : `; ${without} matrix products have no Add of a constant after them to hold one`
   return `biases of ${corrected} nodes were corrected${rest}`
-}
-
-function calibrationNote({ calibration }: Options, samples: number): Note {
-  return { action: 'info', reason: `ranges are ${rangeSources[calibration.method]} over ${samples} samples` }
 }

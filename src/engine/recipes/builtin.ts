@@ -106,6 +106,16 @@ export const builtinRecipes = {
       { pass: 'distill', options: { epochs: 10 } },
     ],
   },
+  'qat-int8': {
+    version: 1,
+    name: 'qat-int8',
+    description:
+      'int8-static whose weights are trained with the rounding in the graph, on your labels or by the original.',
+    steps: [
+      { pass: 'simplify', options: {} },
+      { pass: 'qat', options: {} },
+    ],
+  },
   'prune-distill-int8': {
     version: 1,
     name: 'prune-distill-int8',

@@ -22,7 +22,7 @@ const formsOfPass: Partial<Record<PassName, readonly KernelForm[]>> = {
 
 /** The forms that a step may give to the nodes it quantizes, the usual one first; none for steps that change no kernel. */
 export function possibleForms({ pass, options }: RecipeStep): readonly KernelForm[] {
-  if (pass !== 'quantize.static' && pass !== 'quantize.mixed') return formsOfPass[pass] ?? []
+  if (pass !== 'quantize.static' && pass !== 'quantize.mixed' && pass !== 'qat') return formsOfPass[pass] ?? []
   const { activations = 'uint8', weights = 'int8' } = options
   return (Object.keys(typesByForm) as StaticForm[]).filter((form) => {
     const types = typesByForm[form]

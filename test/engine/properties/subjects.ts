@@ -87,6 +87,7 @@ export const passProperties: Readonly<Record<PassName, PassProperties>> = {
   'prune.structured': { options: { refit: false }, repeats: 'it removes a share of what is there' },
   factorize: { options: {} },
   finetune: { options: { ...fewUpdates, withoutLabels: 'distill' }, on: ['the digit CNN'], varies: anyOrder },
+  qat: { options: { ...fewUpdates, calibration }, on: ['the digit CNN'], varies: anyOrder },
   distill: { options: fewUpdates, on: ['the digit CNN'], varies: anyOrder },
   auto: {
     options: { techniques: ['int8-dynamic'], evalSamples: samples },

@@ -9,6 +9,7 @@ import { fp16Options } from './fp16.ts'
 import { pruneNmOptions } from './prune-nm.ts'
 import { pruneStructuredOptions } from './prune-structured.ts'
 import { pruneUnstructuredOptions } from './prune-unstructured.ts'
+import { qatOptions } from './qat.ts'
 import { quantizeDynamicOptions } from './quantize-dynamic.ts'
 import { quantizeMixedOptions } from './quantize-mixed.ts'
 import { quantizeStaticOptions } from './quantize-static.ts'
@@ -89,6 +90,11 @@ export const passSchemas = {
     title: 'Training on what other models say, first of all the original; needs no labels',
     options: distillOptions,
     needs: { train: ({ alpha }) => (Number(alpha) > 0 ? 'labels' : 'samples') },
+  },
+  qat: {
+    title: 'Training with quantization in the graph, then int8 or 4-bit weights as from quantize.static',
+    options: qatOptions,
+    needs: { train: ({ learnFrom }) => (learnFrom === 'labels' ? 'labels' : 'samples') },
   },
   auto: {
     title: 'The fastest technique inside a quality budget',

@@ -12,23 +12,32 @@ import { keepsScale } from './follower-kinds.ts'
 import { activationInputs, afterClamp, hasInt8Result, type Plan, type PlanOptions } from './plan.ts'
 import { ownDomain, type Scheme } from './scheme.ts'
 
-/** Puts Q/DQ pairs around the nodes of a plan: int8 weights, int32 biases, one pair per activation. */
+/**
+ * Puts Q/DQ pairs around the nodes of a plan: int8 weights, int32 biases, one pair per activation.
+ * @param quantizeWeights what becomes of the weights of a node
+ */
 export function insertQdq(
   model: Model,
   plan: Plan,
   planOptions: PlanOptions,
   ranges: ReadonlyMap<Value, Range>,
   scheme: Scheme,
+  quantizeWeights: typeof insertWeights = insertWeights,
 ): void {
   const types = inferTypes(model)
   const { params, clamped } = chooseParams(model, plan, planOptions, ranges, scheme)
   for (const [after, before] of clamped) removeClamp(after, before)
   for (const linear of plan.anchors.values()) {
     const input = params.get(linear.node.inputs[0] as Value) as AffineParams
-    insertWeights(model, linear, input, scheme)
+    quantizeWeights(model, linear, input, scheme)
   }
   const opset = model.opsetImports.get('') ?? 1
   for (const [value, each] of params) insertPair(value, { params: each, opset, types }, plan)
+  importOwnDomain(model)
+}
+
+/** Imports the domain of the pairs that ONNX has none for, where there are such. */
+export function importOwnDomain(model: Model): void {
   if ([...allNodes(model)].some(({ domain }) => domain === ownDomain)) importOpset(model, ownDomain, 1)
 }
 

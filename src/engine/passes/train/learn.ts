@@ -36,7 +36,7 @@ export async function learnFromTeachers(
 }
 
 /** Loads the teachers of a lesson. */
-async function openLesson({ teachers, ...lesson }: Lesson, { training }: PassContext): Promise<TeacherOptions> {
+export async function openLesson({ teachers, ...lesson }: Lesson, { training }: PassContext): Promise<TeacherOptions> {
   const models: Model[] = []
   for (const name of teachers) {
     if (training === undefined) throw new HastenError('internal', 'there is nobody to load teachers')

@@ -5,6 +5,7 @@ import type { Node } from '../../ir/graph.ts'
 import type { Model } from '../../ir/model.ts'
 import { encodeModel } from '../../onnx/index.ts'
 import { train, type TeacherOptions, type TrainOptions, type TrainResult } from '../../training/index.ts'
+import type { SessionOptions } from '../../runtime/options.ts'
 import type { PassContext, PassOptions } from '../pass.ts'
 import { isExcluded } from '../quantize/linear-nodes.ts'
 import { findHeldZeros } from './held-zeros.ts'
@@ -17,6 +18,8 @@ export interface Training {
   readonly teacher?: TeacherOptions
   /** Initializers to train besides those that the options choose, by their exact names. */
   readonly also?: readonly string[]
+  /** How far the runtime may rewrite the step. */
+  readonly optimizationLevel?: SessionOptions['optimizationLevel']
 }
 
 export interface Trained extends TrainResult {
@@ -39,11 +42,12 @@ export async function runTraining(
   const base: TrainOptions = {
     model,
     ...settingsOf(options),
-    ...training,
+    dataset: training.dataset,
+    ...(training.teacher && { teacher: training.teacher }),
     parameters,
     masks,
     runtime: context.runtime,
-    session: context.target.threads === undefined ? {} : { intraOpThreads: context.target.threads },
+    session: sessionOf(training, context),
     signal: context.signal,
     onEvent: (event) => {
       context.progress(event.step, event.steps, 'steps')
@@ -73,6 +77,10 @@ async function resumeOrStart(options: TrainOptions, { training, log }: PassConte
     log(`training starts over: ${error.message}`)
     return train(kept)
   }
+}
+
+function sessionOf({ optimizationLevel }: Training, { target: { threads } }: PassContext): SessionOptions {
+  return { ...(threads !== undefined && { intraOpThreads: threads }), ...(optimizationLevel && { optimizationLevel }) }
 }
 
 function selectionOf({ parameters, frozen }: TrainingOptions, { also = [] }: Training) {
