@@ -78,7 +78,12 @@ function judgeTrial(gates: readonly Gate[], trial: Trial): Judged {
 
 function isBetter({ evidence }: Trial): boolean {
   if (evidence.significance !== 'same') return evidence.significance === 'faster'
-  return sizeRatio(evidence) <= smallerRatio
+  return !isDoubtful(evidence) && sizeRatio(evidence) <= smallerRatio
+}
+
+/** The whole interval is below 1, if within what a noisy host calls the same: a smaller file is no reason to risk it. */
+function isDoubtful({ significance, speedup }: Evidence): boolean {
+  return significance === 'same' && speedup.ci95[1] < 1
 }
 
 const rankOf = ({ won, passed }: Judged) => Number(won) * 2 + Number(passed)
@@ -122,9 +127,11 @@ function describe(judged: Judged): string {
 
 const stays = 'The original stays the result.'
 
-function describeSpeed({ significance, speedup }: Evidence): string {
+function describeSpeed(evidence: Evidence): string {
+  const { significance, speedup } = evidence
   if (significance === 'faster') return `${speedup.p50.toFixed(2)} times as fast as the original on this host`
   if (significance === 'slower') return `${(1 / speedup.p50).toFixed(2)} times slower than the original on this host`
+  if (isDoubtful(evidence)) return 'probably slower than the original, by no more than this host varies by itself'
   return 'not measurably faster or slower than the original on this host'
 }
 

@@ -87,6 +87,14 @@ describe('the original stays', () => {
     })
   })
 
+  test('against a smaller one that is probably slower, although the host varies more by itself', () => {
+    const verdict = verdictOf([], trial(evidence(0.9, 'same')))
+    expect(verdict).toMatchObject({ passed: false, size_ratio: 0.25 })
+    expect(verdict.reason).toBe(
+      'int8-static is probably slower than the original, by no more than this host varies by itself. The original stays the result.',
+    )
+  })
+
   test('against one that is neither faster nor smaller', () => {
     const equal = evidence(1.02, 'same')
     const large = { ...equal, optimized: { ...equal.optimized, size_bytes: 399 } }
