@@ -9,5 +9,14 @@ export { builtinRecipes } from './recipes/builtin.ts'
 export { missingData, recipeModels } from './recipes/needs.ts'
 export { parseRecipe } from './recipes/parse.ts'
 export { sessionOptionsSchema } from './runtime/options.ts'
-export { advise, type AdviceHost } from './advice/index.ts'
+export {
+  advise,
+  forecastKeys,
+  forecastNothing,
+  forecastTechniques,
+  type AdviceHost,
+  type KernelForecast,
+} from './advice/index.ts'
+export { hostDigest } from './oracle/host.ts'
+export type { Layer } from './oracle/forecast-layers.ts'
 export { parseGates } from './gates/parse.ts'

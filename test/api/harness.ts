@@ -133,6 +133,9 @@ function createPlainInspect(storage: Storage): Inspect {
     async graph() {
       return graphInspection(250)
     },
+    async layers() {
+      return { layers: [] }
+    },
     async dataset(file, label) {
       const bytes = await read(file)
       if (bytes.length < 20) throw new HastenError('dataset_invalid', 'The file is truncated.')

@@ -1,2 +1,4 @@
-export { advise, type Advice, type AdviceNeed } from './advise.ts'
+export { advise, type Advice } from './advise.ts'
 export type { AdviceHost } from './factors.ts'
+export { forecastKeys, forecastNothing, forecastTechniques, type KernelForecast } from './forecast.ts'
+export type { AdviceNeed } from './need.ts'

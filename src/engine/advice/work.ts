@@ -8,6 +8,8 @@ export interface Work {
   readonly denseWeights: number
   /** Share of the file that weights of products make. */
   readonly productWeights: number
+  /** Share of the file that weights of recurrent layers make. */
+  readonly recurrentWeights: number
   readonly parameters: number
   readonly ops: Readonly<Record<string, number>>
   /** Operators that quantization leaves in the graph: it was quantized before. */
@@ -30,6 +32,7 @@ export function summarizeWork({ structure, ops, parameters, size_bytes: size }: 
     ...shareWork(structure),
     denseWeights: Math.min(1, weights('convolution', 'depthwise', 'product')),
     productWeights: Math.min(1, weights('product')),
+    recurrentWeights: Math.min(1, weights('recurrent')),
   }
 }
 
@@ -56,7 +59,9 @@ function normalize(kinds: Readonly<Record<NodeKind, unknown>>, cost: (kind: Node
 }
 
 /** Models that were uploaded before their structure was kept have operator counts only. */
-function guessFromOps(ops: Work['ops']): Pick<Work, 'shares' | 'basis' | 'denseWeights' | 'productWeights'> {
+function guessFromOps(
+  ops: Work['ops'],
+): Pick<Work, 'shares' | 'basis' | 'denseWeights' | 'productWeights' | 'recurrentWeights'> {
   const count = (...names: string[]) => names.reduce((sum, name) => sum + (ops[name] ?? 0), 0)
   const counts: Record<NodeKind, number> = {
     convolution: count('Conv'),
@@ -71,6 +76,7 @@ function guessFromOps(ops: Work['ops']): Pick<Work, 'shares' | 'basis' | 'denseW
     shares,
     denseWeights: shares.convolution + shares.product,
     productWeights: shares.product,
+    recurrentWeights: shares.recurrent,
     basis: 'Only operator counts are known of this model; upload it again for a closer look.',
   }
 }

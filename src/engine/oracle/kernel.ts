@@ -103,3 +103,16 @@ export function seenByRuntime(kernel: ConvKernel) {
     output: without(outputSize(kernel), 0),
   }
 }
+
+/** A form must be slower by more than two measurements of one kernel differ. */
+const slowerRatio = 1.1
+
+/** Whether a form is certainly slower than float, by its microseconds. */
+export function isSlower(form: number, float: number): boolean {
+  return form > float * slowerRatio
+}
+
+/** A convolution with weights of one channel each: int8 slows it down, so passes leave it alone. */
+export function isDepthwise(kernel: Kernel): boolean {
+  return kernel.op === 'Conv' && kernel.group > 1 && kernel.weight[1] === 1
+}

@@ -3,7 +3,16 @@ import type { Model } from '../ir/model.ts'
 import { measureInChild } from '../measure/fork.ts'
 import type { RuntimeModule } from '../measure/protocol.ts'
 import type { KernelCache, KernelTable, KernelTimes } from './cache.ts'
-import { kernelForms, kernelMacs, keyOf, weightElements, type Kernel, type KernelForm, type Timed } from './kernel.ts'
+import {
+  isSlower,
+  kernelForms,
+  kernelMacs,
+  keyOf,
+  weightElements,
+  type Kernel,
+  type KernelForm,
+  type Timed,
+} from './kernel.ts'
 import { fitBoundaries, probes, type BoundaryCosts } from './boundary.ts'
 import { hostKey, type OracleHost } from './host.ts'
 import { buildIdleModel, buildMicroModel, type MicroModel } from './micro-model.ts'
@@ -60,9 +69,6 @@ const defaultBudgetMs = 3000
 const timeoutMs = 60_000
 const boundaryMs = 300
 const modelMs = 300
-
-/** A form must be slower by more than two measurements of one kernel differ. */
-const slowerRatio = 1.1
 
 /** An oracle for one host: micro-benchmarks in a process of its own, remembered by kernel. */
 export function createOracle({ host, runtime, cache, budgetMs = defaultBudgetMs }: OracleOptions): ForecastOracle {
@@ -123,7 +129,7 @@ function adviceOf(kernels: ReadonlyMap<Node, Kernel>, table: KernelTable): Kerne
     slower(node, form) {
       const times = timesOf(node)
       const [fp32, other] = [times?.['fp32'], times?.[form]]
-      if (fp32 == null || other == null || other <= fp32 * slowerRatio) return undefined
+      if (fp32 == null || other == null || !isSlower(other, fp32)) return undefined
       return `the oracle says slower: ${other.toFixed(1)} µs against ${fp32.toFixed(1)} µs on this host`
     },
   }

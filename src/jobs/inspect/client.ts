@@ -8,6 +8,7 @@ import type {
   GraphInspection,
   Inspect,
   InspectSubject,
+  LayersInspection,
   ModelInspection,
   StoredFile,
 } from './contract.ts'
@@ -45,6 +46,10 @@ export function createInspect(options: InspectOptions): Inspect {
     },
     async graph(files) {
       return (await inspect({ kind: 'graph', files: [...files] }, files)) as GraphInspection
+    },
+    async layers(files, batch, ran) {
+      const subject = { kind: 'layers' as const, files: [...files], batch, ran: [...ran] }
+      return (await inspect(subject, files)) as LayersInspection
     },
     async dataset(file, label) {
       const subject = { kind: 'dataset' as const, file, ...(label === undefined ? {} : { label }) }

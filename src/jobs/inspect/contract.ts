@@ -1,11 +1,21 @@
 import { Type, type Static } from 'typebox'
+import type { Layer } from '../../engine/schemas.ts'
 import { defineJob } from '../define-job.ts'
 
 const storedFile = Type.Object({ name: Type.String(), sha256: Type.String(), sizeBytes: Type.Integer({ minimum: 0 }) })
 
+/** An input with sizes that the model is known to run on. */
+const ranInput = Type.Object({ name: Type.String(), dims: Type.Array(Type.Integer({ minimum: 0 })) })
+
 const subject = Type.Union([
   Type.Object({ kind: Type.Literal('model'), files: Type.Array(storedFile, { minItems: 1 }) }),
   Type.Object({ kind: Type.Literal('graph'), files: Type.Array(storedFile, { minItems: 1 }) }),
+  Type.Object({
+    kind: Type.Literal('layers'),
+    files: Type.Array(storedFile, { minItems: 1 }),
+    batch: Type.Integer({ minimum: 1 }),
+    ran: Type.Array(ranInput),
+  }),
   Type.Object({ kind: Type.Literal('dataset'), file: storedFile, label: Type.Optional(Type.String()) }),
 ])
 
@@ -19,6 +29,8 @@ export type InspectSubject = Static<typeof subject>
 
 /** A file in the artifact store under the name its owner gives it. */
 export type StoredFile = Static<typeof storedFile>
+
+export type RanInput = Static<typeof ranInput>
 
 /** What the API stores of a model as its signature, and what admission found. JSON values. */
 export interface ModelInspection {
@@ -39,6 +51,11 @@ export const graphPageSize = 100
 /** A graph of more nodes is described as far as this. */
 export const maxGraphNodes = 50_000
 
+/** What a forecast needs of a model. */
+export interface LayersInspection {
+  readonly layers: readonly Layer[]
+}
+
 export interface DatasetInspection {
   readonly schema: {
     readonly arrays: readonly { readonly name: string; readonly dtype: string; readonly dims: readonly number[] }[]
@@ -53,6 +70,12 @@ export interface Inspect {
   model(files: readonly StoredFile[]): Promise<ModelInspection>
   /** @throws HastenError `model_invalid`, `model_unsafe`, `model_out_of_memory` */
   graph(files: readonly StoredFile[]): Promise<GraphInspection>
+  /**
+   * The convolutions, products and recurrent layers of a model, and what each computes at a batch.
+   * @param ran sizes of what the model leaves open
+   * @throws HastenError `model_invalid`, `model_unsafe`, `model_out_of_memory`
+   */
+  layers(files: readonly StoredFile[], batch: number, ran: readonly RanInput[]): Promise<LayersInspection>
   /** @throws HastenError `dataset_invalid`, `model_out_of_memory` */
   dataset(file: StoredFile, label?: string): Promise<DatasetInspection>
 }

@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { dirname, resolve, sep } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { admitFile, describeGraph, loadModel, openDataset, scanDataset } from '../../engine/index.ts'
+import { admitFile, describeGraph, loadModel, modelLayers, openDataset, scanDataset } from '../../engine/index.ts'
 import { HastenError } from '../../errors.ts'
 import type { ArtifactStore } from '../../storage/index.ts'
 import { findModelFile } from '../model-file.ts'
@@ -12,6 +12,7 @@ import {
   type DatasetInspection,
   type GraphInspection,
   type InspectSubject,
+  type LayersInspection,
   type ModelInspection,
   type StoredFile,
 } from './contract.ts'
@@ -28,6 +29,7 @@ type Subject<K extends InspectSubject['kind']> = Extract<InspectSubject, { kind:
 /** Looks at an upload in the process that was made for it. */
 export async function processInspect(context: InspectContext, subject: InspectSubject): Promise<unknown> {
   if (subject.kind === 'graph') return inspectGraph(context, subject)
+  if (subject.kind === 'layers') return inspectLayers(context, subject)
   return subject.kind === 'model' ? inspectModel(context, subject) : inspectDataset(context, subject)
 }
 
@@ -43,6 +45,14 @@ async function inspectGraph(context: InspectContext, { files }: Subject<'graph'>
     }),
   )
   return { nodes: nodes.length, edges: edges.length, pages }
+}
+
+async function inspectLayers(
+  context: InspectContext,
+  { files, batch, ran }: Subject<'layers'>,
+): Promise<LayersInspection> {
+  for (const file of files) await fetchFile(context, file)
+  return { layers: modelLayers(await loadModel(placeOf(context, findModelFile(files))), batch, ran) }
 }
 
 async function inspectModel(context: InspectContext, { files }: Subject<'model'>): Promise<ModelInspection> {

@@ -49,9 +49,14 @@ interface Description {
 const version = 1
 
 function keyOf(files: readonly FileRef[]): string {
+  return `graph:${version}:${hashFiles(files)}`
+}
+
+/** One hash for a model of several files. */
+export function hashFiles(files: readonly FileRef[]): string {
   const hash = createHash('sha256')
   for (const { name, sha256 } of files) hash.update(`${name}\n${sha256}\n`)
-  return `graph:${version}:${hash.digest('hex')}`
+  return hash.digest('hex')
 }
 
 /** The description that was made before, else one made now in a capped child and kept for the next time. */
