@@ -220,9 +220,9 @@ export async function storeModel(storage: Storage, { project = 'default', name =
   })
 }
 
-export async function storeDataset(storage: Storage, project = 'default') {
+export async function storeDataset(storage: Storage, project = 'default', labels: string | null = null) {
   const blob = await storage.artifacts.write(streamOf(npyBytes), { maxBytes: 1000 })
-  const schema = { arrays: [{ name: 'x', dtype: 'float32', dims: [4, 2] }], labels: null }
+  const schema = { arrays: [{ name: 'x', dtype: 'float32', dims: [4, 2] }], labels }
   return storage.datasets.create({
     project,
     name: 'samples',

@@ -13,6 +13,12 @@ beforeAll(async () => {
 const create = async (body: object, headers: Record<string, string> = {}) =>
   api.call({ method: 'POST', url: '/v1/jobs', payload: { model, recipe: 'lossless', ...body }, headers })
 
+const finetune = { version: 1, steps: [{ pass: 'finetune' }] }
+const taughtBy = (id: string) => ({
+  version: 1,
+  steps: [{ pass: 'distill', options: { teachers: ['original', id] } }],
+})
+
 describe('POST /v1/jobs', () => {
   it('stores the job with everything resolved, then announces it', async () => {
     const dataset = await storeDataset(api.storage)
@@ -99,6 +105,15 @@ describe('POST /v1/jobs', () => {
     ],
     ['a bad gate', { gates: ['size <= 10MB', 'p50 <= fast'] }, 422, 'gate_invalid', '/gates/1'],
     ['missing calibration data', { recipe: 'int8-static' }, 422, 'dataset_needed', '/datasets/calibration'],
+    ['missing training data', { recipe: finetune }, 422, 'dataset_needed', '/datasets/train'],
+    ['nothing to distil on', { recipe: 'prune-finetune' }, 422, 'dataset_needed', '/datasets/train'],
+    [
+      'an unknown teacher',
+      { recipe: taughtBy('mdl_00000000000000000000000000'), datasets: { train: 'dst_00000000000000000000000000' } },
+      404,
+      'not_found',
+      '/recipe/steps/0/options/teachers/1',
+    ],
     ['a bad deadline', { deadline: 'soon' }, 400, 'invalid_request', '/deadline'],
     ['a device no host has', { target: { device: 'cuda' } }, 422, 'device_unavailable', '/target/device'],
     ['a device that does not exist', { target: { device: 'tpu' } }, 400, 'invalid_request', '/target/device'],
@@ -128,6 +143,23 @@ describe('POST /v1/jobs', () => {
     expect(answer.body).toMatchObject({ status, code })
     expect(answer.body.errors.map((item: { pointer: string }) => item.pointer)).toContain(pointer)
     expect(api.announced).toHaveLength(before)
+  })
+
+  it('knows what training learns from: labels, or any samples', async () => {
+    const plain = await storeDataset(api.storage)
+    const labelled = await storeDataset(api.storage, 'default', 'labels')
+    const refused = await create({ recipe: finetune, datasets: { train: plain.id } })
+    expect(refused.body).toMatchObject({
+      status: 422,
+      code: 'dataset_needed',
+      errors: [{ pointer: '/datasets/train', detail: 'a step learns from labels, and the train dataset has none' }],
+    })
+    expect(await create({ recipe: finetune, datasets: { train: labelled.id } })).toMatchObject({ status: 202 })
+    for (const role of ['train', 'calibration']) {
+      for (const recipe of ['prune-finetune', 'distill-small', 'qat-int8', taughtBy(model)]) {
+        expect(await create({ recipe, datasets: { [role]: plain.id } })).toMatchObject({ status: 202 })
+      }
+    }
   })
 
   it('pins a job to the host it names, or to the least busy one with its labels', async () => {
