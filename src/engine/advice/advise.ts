@@ -12,7 +12,7 @@ import { adviseThreads, type ThreadAdvice } from './threads.ts'
 import { summarizeWork } from './work.ts'
 
 /** A technique, how it is likely to do here, and a recipe that a job can run as it is. */
-export interface Suggestion {
+interface Suggestion {
   readonly technique: string
   /** `try`: likely to help. `unlikely`: possible, and not expected to help. `unsuitable`: does not fit. */
   readonly advice: 'try' | 'unlikely' | 'unsuitable'

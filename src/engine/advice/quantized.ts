@@ -38,6 +38,21 @@ export function judgeMixed(situation: Situation): Judgement {
   }
 }
 
+export function refuseTrained(situation: Situation): string | undefined {
+  const { hasCalibration, training } = situation.need
+  const noSamples = 'Weights learn to live with rounding from samples, and there are none.'
+  return refuseStatic(situation) ?? (hasCalibration || training !== undefined ? undefined : noSamples)
+}
+
+/** The same kernels as static int8, and less loss for a training. */
+export function judgeTrained(situation: Situation): Judgement {
+  // Its ranges come from what it learns from.
+  const need = { ...situation.need, hasCalibration: true }
+  const { reasons, ...estimate } = judgeStatic({ ...situation, need })
+  const reason = 'As fast as int8-static; its weights are trained with the rounding, for when that loses too much.'
+  return { ...estimate, reasons: [reason, 'Training takes minutes to hours.', ...reasons] }
+}
+
 export function refuseDynamic(situation: Situation): string | undefined {
   if (situation.factors.isGpu) return 'int8 in this form is for CPUs.'
   const { product, recurrent } = situation.work.shares

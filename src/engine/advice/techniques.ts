@@ -7,9 +7,11 @@ import {
   judgeMixed,
   judgePacked,
   judgeStatic,
+  judgeTrained,
   refuseDynamic,
   refusePacked,
   refuseStatic,
+  refuseTrained,
 } from './quantized.ts'
 import { smallerModels } from './smaller-models.ts'
 
@@ -86,6 +88,14 @@ export const techniques: readonly Technique[] = [
       const reason = factors.isGpu ? factors.basis : 'A CPU computes float16 in float32: it saves storage, not time.'
       return { speedup: factors.half, size_ratio: 0.5, reasons: [reason] }
     },
+  },
+  {
+    name: 'qat-int8',
+    recipe: builtinRecipes['qat-int8'],
+    isTrained: true,
+    forms: staticForms,
+    refuse: refuseTrained,
+    judge: judgeTrained,
   },
   ...smallerModels,
 ]

@@ -63,6 +63,19 @@ describe('static int8', () => {
   })
 })
 
+describe('int8 with training', () => {
+  test('is as fast as static int8, and comes after it', () => {
+    const names = advise(cnn, vnni, need).suggestions.map(({ technique }) => technique)
+    expect(names.indexOf('qat-int8')).toBeGreaterThan(names.indexOf('int8-static'))
+    expect(suggestion('qat-int8')).toMatchObject({ advice: 'try', recipe: { name: 'qat-int8' } })
+    expect(speedupOf('qat-int8')).toBe(speedupOf('int8-static'))
+  })
+
+  test('needs samples', () => {
+    expect(reasonsOf('qat-int8', cnn, { hasCalibration: false })).toContain('and there are none')
+  })
+})
+
 describe('dynamic int8', () => {
   test('is for products and recurrent layers, and leaves attention in float', () => {
     expect(suggestion('int8-dynamic', cnn)).toMatchObject({ advice: 'unsuitable' })
