@@ -11,6 +11,7 @@ const benchmarks: Readonly<Record<string, () => Promise<{ run: () => Promise<Ben
   'job-latency': async () => import('./job-latency.ts'),
   matrix: async () => import('./matrix.ts'),
   prediction: async () => import('./serving/prediction.ts'),
+  recipes: async () => import('./recipes.ts'),
   training: async () => import('./training.ts'),
 }
 

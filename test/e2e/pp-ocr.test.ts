@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startHasten, type HastenProcess } from '../../scripts/lib/hasten-process.ts'
-import type { JobView } from '../../src/cli/evidence.ts'
 import { tensorOf, writeNpz } from '../../src/engine/index.ts'
 import { ocrModels } from '../support/models.ts'
+import { expectTruthful, waitForJob } from '../support/verdicts.ts'
 
 const inputDims = { cls: [3, 48, 192], rec: [3, 48, 320], det: [3, 160, 160] } as const
 const samples = 8
@@ -43,24 +43,6 @@ async function uploadSamples(name: keyof typeof inputDims): Promise<string> {
   return id
 }
 
-async function waitForJob(id: string): Promise<JobView> {
-  for await (const event of hasten.client.events(`/v1/jobs/${id}/events`)) void event
-  return hasten.client.get<JobView>(`/v1/jobs/${id}`)
-}
-
-/** The claim has to follow from the numbers beside it. */
-function expectTruthful({ verdict, result, candidates }: JobView, original: string): void {
-  const [low, high] = verdict!.speedup.ci95
-  // Nothing slower than the original is ever the result: the gates here ask for likeness only.
-  const offered = verdict!.significance === 'faster' || (verdict!.significance === 'same' && verdict!.size_ratio < 1)
-  if (verdict!.passed) expect(offered).toBe(true)
-  expect(result!.model === original).toBe(!verdict!.passed)
-  expect(candidates.some(({ role }) => role === 'chosen')).toBe(verdict!.passed)
-  expect(verdict!.reason).toMatch(/\.$/)
-  if (verdict!.significance === 'faster') expect(low).toBeGreaterThan(1)
-  if (verdict!.significance === 'slower') expect(high).toBeLessThan(1)
-}
-
 describe.each(['cls', 'rec', 'det'] as const)('PP-OCR %s', (name) => {
   let model: string
   let dataset: string
@@ -82,7 +64,7 @@ describe.each(['cls', 'rec', 'det'] as const)('PP-OCR %s', (name) => {
       datasets,
       gates: [`cosine >= ${cosine}`],
     })
-    const job = await waitForJob(id)
+    const job = await waitForJob(hasten, id)
     expect(job).toMatchObject({ state: 'succeeded', error: null })
     expectTruthful(job, model)
     expect(job.verdict!.quality.find(({ metric }) => metric === 'cosine')!.optimized).toBeGreaterThanOrEqual(cosine)
