@@ -82,7 +82,7 @@ function hiss(random: Random, length: number): Float32Array {
 }
 
 /** Audio like speech at 16 kHz, −1 to 1: words of syllables, with pauses between that hold faint noise only. */
-export function synthesizeSpeech(seconds: number, seed: number): Float32Array {
+function synthesizeSpeech(seconds: number, seed: number): Float32Array {
   const random = createRandom(seed)
   const audio = Float32Array.from({ length: seconds * rate }, () => 0.002 * sampleNormal(random))
   const put = (sound: Float32Array, at: number) => {
