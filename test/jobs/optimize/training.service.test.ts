@@ -140,7 +140,9 @@ describe('a job that trains', () => {
     const job = await jobs.untilOver(id, patience)
     expect(job.error).toBeNull()
     expect(stagesOf(job)).toBe('admit simplify optimize train calibrate optimize verify measure package')
-    expect(notesOf(job)).toMatch(/agreement [\d.]+ → .*agreement (1|0\.[89])/)
+    // Pruning fits what is left to the samples, so that there may be nothing to gain: then the weights stay.
+    expect(notesOf(job)).toMatch(/updates in 5 epochs.*agreement (1|0\.[89])/)
+    expect(notesOf(job)).toContain('learned from original at temperature 4; no labels were used')
     expect(job.verdict).toMatchObject({ passed: true })
   })
 
