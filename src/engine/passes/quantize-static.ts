@@ -9,7 +9,7 @@ import { calibratePlan, calibrationData, sessionsOf, type CalibratedPlan } from 
 import { correctBiases, type Correction } from './quantize/correct-bias.ts'
 import { calibrationNote, describePlan } from './quantize/describe-plan.ts'
 import { insertQdq } from './quantize/insert-qdq.ts'
-import { declineModel, resolveScheme, schemeWarnings, type Scheme } from './quantize/scheme.ts'
+import { declineModel, resolveScheme, schemeWarnings } from './quantize/scheme.ts'
 
 type Options = PassOptions<'quantize.static'>
 

@@ -19,7 +19,7 @@ export function rankTechniques(model: Model, step: RecipeStep, { target, calibra
   const allowedLoss = typeof maxDrop === 'number' ? maxDrop : 0
   const need = { goal: 'latency', allowedLoss, hasCalibration: calibration !== undefined, batch } as const
   const { suggestions } = advise(describeModel(model, weightBytes(model)), { device, isa, cores: threads }, need)
-  const names = suggestions.filter(({ advice }) => advice === 'try').map(({ technique }) => technique as string)
+  const names = suggestions.filter(({ advice }) => advice === 'try').map(({ technique }) => technique)
   const rankOf = (name: string) => names.indexOf(name === 'int8-mixed' ? 'int8-static' : name)
   // Mixed precision is what static int8 falls back on, so it comes right after it: the sort is stable.
   const techniques = autoTechniques.filter((name) => names.includes(name)).toSorted((a, b) => rankOf(a) - rankOf(b))
