@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import path from 'node:path'
 import { loadModel, saveModel } from '../onnx/index.ts'
 import type { PassFindings } from '../passes/findings.ts'
@@ -58,7 +58,8 @@ export async function cachedStep(
   run: () => Promise<PassResult | NextStage>,
 ): Promise<StepOutcome> {
   const { cache } = context
-  if (cache === undefined || measuresHost.has(pass.name)) return { key: before, value: await run(), keep: keepNothing }
+  if (cache === undefined) return { key: before, value: await run(), keep: keepNothing }
+  if (measuresHost.has(pass.name)) return runUncached(before, run)
   const key = stepKey(context, cache, step, pass, before)
   const found = await cache.find(key)
   if (found !== undefined) {
@@ -70,6 +71,13 @@ export async function cachedStep(
   const keep = (result: PassResult) => keepResult(context, cache, key, result)
   if (!('stage' in value)) await keep(value)
   return { key, value, keep }
+}
+
+/** What such a pass made of the model this time is not what it makes another time: steps after it share nothing. */
+async function runUncached(before: string, run: () => Promise<PassResult | NextStage>): Promise<StepOutcome> {
+  const value = await run()
+  const isSame = !('stage' in value) && !value.modified
+  return { key: isSame ? before : randomUUID(), value, keep: keepNothing }
 }
 
 /** Everything a result depends on: what ran before, the pass and its options, the data, the software, the CPU. */
