@@ -15,6 +15,9 @@ const benchmarks: Readonly<Record<string, () => Promise<{ run: () => Promise<Ben
   training: async () => import('./training.ts'),
 }
 
+/** The better part of an hour: run only when named. */
+const longOnes: ReadonlySet<string> = new Set(['recipes'])
+
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !(name in benchmarks))
 if (unknown.length > 0) {
@@ -25,7 +28,7 @@ if (unknown.length > 0) {
 process.stdout.write(`${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} logical CPUs, Node ${process.version}\n`)
 let missed = 0
 for (const [name, load] of Object.entries(benchmarks)) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue
+  if (wanted.length === 0 ? longOnes.has(name) : !wanted.includes(name)) continue
   const { run } = await load()
   const result = await run()
   process.stdout.write(format(result))
