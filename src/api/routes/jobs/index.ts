@@ -90,7 +90,11 @@ export const jobRoutes: ApiRoutes = async (app, context) => {
     }
     return toPage(await storage.jobs.list(projectOf(request), filter, { limit, after }), (row) => renderJob(row))
   })
-  app.get('/jobs/:id', get, async (request) => readJob(context, projectOf(request), request.params.id))
+  app.get('/jobs/:id', get, async (request, reply) => {
+    // Jobs are polled, and a serializer made from a schema with unions validates every value to find its branch.
+    reply.type('application/json; charset=utf-8').serializer(JSON.stringify)
+    return readJob(context, projectOf(request), request.params.id)
+  })
   app.post('/jobs/:id/cancel', cancel, async (request, reply) => {
     const { id } = request.params
     const { reason = 'requested' } = request.body
