@@ -17,7 +17,7 @@ export const qatOptions = Type.Object(
       Type.Enum(['auto', 'int8', 'int4'], {
         default: 'auto',
         description:
-          'Type of quantized weights. auto: int8. Those of 4 bits are half as large again, and not faster on CPUs.',
+          'Type of quantized weights. auto: int8. Those of 4 bits take half the space of 8, and are not faster on CPUs.',
       }),
     ),
     symmetricActivations,
