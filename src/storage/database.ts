@@ -29,7 +29,7 @@ export interface PoolSettings {
 const deadlockTries = 3
 const retryAfterMs = 25
 
-/** A pool that outlives a restart of the server: connections that broke while idle leave it. */
+/** A pool that outlives a restart of the server: connections that broke, idle or in use, leave it and end nothing else. */
 export function openPool({ connectionString, max, logger, options }: PoolSettings): Pool {
   const pool = new Pool({
     connectionString,
@@ -38,6 +38,10 @@ export function openPool({ connectionString, max, logger, options }: PoolSetting
     keepAlive: true,
     application_name: 'hasten',
     ...(options === undefined ? {} : { options }),
+  })
+  pool.on('connect', (client) => {
+    // One that is in use tells its user by failing the query, and says it once more to nobody: that would end the process.
+    client.on('error', (error) => logger?.debug({ err: error }, 'a database connection broke while in use'))
   })
   return pool.on('error', (error) => logger?.warn({ err: error }, 'a database connection broke'))
 }

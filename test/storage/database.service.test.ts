@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { openDatabase, type Transaction } from '../../src/storage/database.ts'
+import { openDatabase, openPool, type Transaction } from '../../src/storage/database.ts'
+import { runSql } from '../support/postgres.ts'
 import { createJob, useStorage } from '../support/storage.ts'
 
 const context = useStorage()
@@ -39,4 +40,20 @@ test('an error in the work rolls everything back', async () => {
   await expect(failing).rejects.toThrow('no')
   expect((await context.storage.jobs.findRow('p1', id))!.queue).toBe('cpu')
   await database.close()
+})
+
+test('a connection that breaks in use fails the work, and is an event that somebody hears', async () => {
+  const pool = openPool({ connectionString: context.connectionString, max: 1, logger: undefined })
+  const client = await pool.connect()
+  const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+  // An event of that name without a listener would throw out of the socket's callback and end the process.
+  expect(client.listenerCount('error')).toBeGreaterThan(0)
+  const working = client.query('SELECT pg_sleep(30)')
+  await Promise.all([
+    expect(working).rejects.toThrow(/terminat/),
+    runSql(context.connectionString, `SELECT pg_terminate_backend(${rows[0]!.pid})`),
+  ])
+  client.release(true)
+  expect((await pool.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }])
+  await pool.end()
 })

@@ -70,6 +70,9 @@ async function storeDataset(name: string, labels: string | null): Promise<string
   return (await jobs.storage.datasets.create(row)).id
 }
 
+/** A search measures many models, at low priority: half a minute with nothing else on two cores. */
+const jobTimeoutMs = 110_000
+
 async function runJob(recipe: keyof typeof builtinRecipes, change: Partial<NewJob> = {}): Promise<JobDetail> {
   const body = parseRecipe(builtinRecipes[recipe])
   const job = await jobs.storage.jobs.create({
@@ -83,7 +86,7 @@ async function runJob(recipe: keyof typeof builtinRecipes, change: Partial<NewJo
     ...change,
   })
   await jobs.client.enqueue(job.id, 'cpu')
-  return jobs.untilOver(job.id)
+  return jobs.untilOver(job.id, jobTimeoutMs)
 }
 
 /** What a job kept, by kind, each checked against its schema. */
