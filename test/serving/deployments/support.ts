@@ -79,7 +79,7 @@ export async function eventually<T>(read: () => Promise<T | undefined>): Promise
     const value = await read()
     if (value !== undefined) return value
     if (performance.now() > end) throw new Error('it did not happen within 20 s')
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
 
