@@ -1,6 +1,6 @@
 import { affineParams, dequantizeValue, quantizeValue, type AffineOptions, type Range } from './affine.ts'
 import { entropyRange } from './entropy.ts'
-import { foldCounts, prefixSums, type Histogram } from './histogram.ts'
+import { foldCounts, type Histogram } from './histogram.ts'
 
 export type HistogramMethod = 'percentile' | 'entropy' | 'mse'
 
@@ -29,7 +29,7 @@ const choosers: Readonly<Record<HistogramMethod, Chooser>> = {
 
 function symmetricPercentile(histogram: Histogram, percentile: number): Range {
   const counts = foldCounts(histogram)
-  const max = (upperBin(prefixSums(counts), percentile / 100) / counts.length) * histogram.threshold
+  const max = (binsHolding(counts, percentile / 100) / counts.length) * histogram.threshold
   return { min: -max, max }
 }
 
@@ -38,16 +38,21 @@ function percentileRange({ counts, threshold }: Histogram, percentile: number): 
   const cut = (100 - percentile) / 200
   const half = counts.length / 2
   const edge = (bin: number) => ((bin - half) / half) * threshold
-  const sums = prefixSums(counts)
-  const fromAbove = prefixSums(counts.toReversed())
-  return { min: edge(counts.length - upperBin(fromAbove, 1 - cut)), max: edge(upperBin(sums, 1 - cut)) }
+  const fromAbove = binsHolding(counts.toReversed(), 1 - cut)
+  return { min: edge(counts.length - fromAbove), max: edge(binsHolding(counts, 1 - cut)) }
 }
 
-/** Bins from the left that hold at least `share` of everything. */
-function upperBin(sums: Float64Array, share: number): number {
-  const wanted = share * (sums.at(-1) as number)
-  const bins = sums.findIndex((sum) => sum >= wanted)
-  return bins === -1 ? sums.length - 1 : bins
+/** How many bins from the left hold at least `share` of everything. */
+function binsHolding(counts: Float64Array, share: number): number {
+  let all = 0
+  for (const count of counts) all += count
+  const wanted = share * all
+  let sum = 0
+  for (let bin = 0; bin < counts.length; bin += 1) {
+    if (sum >= wanted) return bin
+    sum += counts[bin] as number
+  }
+  return counts.length
 }
 
 const searchSteps = 64

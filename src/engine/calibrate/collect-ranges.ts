@@ -85,7 +85,7 @@ async function observeDataset(
   const merge = method === 'moving_average' ? movingAverage(options.averagingConstant) : widest
   const state: Extremes = { ranges: new Map(), refused: new Map(refused) }
   const histograms: Histograms = { byName: new Map(), lanes: createLanes() }
-  const samples = await useSession(model, async (session) => {
+  const samples = await unpackBeside(dataset, useSession, model, async (session) => {
     const { dataset: bound } = bindDataset(dataset, session.inputs)
     const outputs = neededOutputs(session, observed, whole)
     return runBatches(
@@ -103,6 +103,22 @@ async function observeDataset(
   })
   for (const name of state.refused.keys()) state.ranges.delete(name)
   return { ...state, histograms: histograms.byName, samples }
+}
+
+/** Unpacks the dataset while the session is created, and has ended when this has: nothing is read from a closed file. */
+async function unpackBeside<T>(
+  dataset: Dataset,
+  useSession: UseSession,
+  model: Model,
+  use: (session: Session) => Promise<T>,
+): Promise<T> {
+  // What goes wrong here goes wrong again at the first read, where it is heard.
+  const unpacking = Promise.allSettled([dataset.unpack()])
+  try {
+    return await useSession(model, use)
+  } finally {
+    await unpacking
+  }
 }
 
 interface Histograms {

@@ -111,10 +111,9 @@ export function coarsen({ threshold, counts }: Histogram, factor: number): Histo
 /** Counts of |x| in bins over 0 … threshold. */
 export function foldCounts({ counts }: Histogram): Float64Array {
   const half = counts.length / 2
-  return Float64Array.from(
-    { length: half },
-    (_, bin) => (counts[half + bin] as number) + (counts[half - 1 - bin] as number),
-  )
+  const folded = counts.slice(half)
+  for (let bin = 0; bin < half; bin += 1) folded[bin] = (folded[bin] as number) + (counts[half - 1 - bin] as number)
+  return folded
 }
 
 /** Sums of the first 0, 1, … all counts. */

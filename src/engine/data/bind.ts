@@ -137,6 +137,7 @@ function wrapDataset(dataset: Dataset, bindings: readonly Binding[], fixedBatch:
       return Object.fromEntries(bindings.map((binding) => adapt(binding, feeds, count)))
     },
     labels: (start, count) => dataset.labels(start, count),
+    unpack: () => dataset.unpack(),
     close: () => dataset.close(),
   }
 }

@@ -29,6 +29,11 @@ export interface Dataset {
   read(start: number, count: number): Promise<Feeds>
   /** The labels of those samples, or undefined without labels. */
   labels(start: number, count: number): Promise<Tensor | undefined>
+  /**
+   * Unpacks what is compressed, which the first read does otherwise.
+   * @throws HastenError `dataset_invalid` when the file is damaged, `storage_full` when there is no room
+   */
+  unpack(): Promise<void>
   close(): Promise<void>
 }
 

@@ -148,6 +148,9 @@ function assembleDataset(arrays: readonly NpyArray[], options: DatasetOptions, c
       checkRange(start, count)
       return label && readSamples(label, start, count)
     },
+    async unpack() {
+      await Promise.all(features.map((array) => array.open()))
+    },
     close,
   }
 }

@@ -76,6 +76,7 @@ export function generatedDataset(inputs: readonly TensorInfo[], samples: number)
       return Object.fromEntries(Object.entries(make(start)).map(([name, tensor]) => [name, asSample(tensor)]))
     },
     labels: async () => undefined,
+    unpack: async () => undefined,
     close: async () => undefined,
   }
 }

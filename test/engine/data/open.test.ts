@@ -70,7 +70,7 @@ describe('openDataset', () => {
     const handles = () => readdirSync('/dev/fd').length
     const before = handles()
     const dataset = await openDataset(path, { spoolDirectory })
-    await Promise.all([dataset.read(0, 3), dataset.read(3, 3)])
+    await Promise.all([dataset.unpack(), dataset.read(0, 3), dataset.read(3, 3)])
     expect(readdirSync(spoolDirectory)).toEqual([])
     expect(handles()).toBe(before + 2)
     await dataset.close()

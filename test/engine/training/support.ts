@@ -60,6 +60,7 @@ export function memoryDataset(arrays: Readonly<Record<string, Tensor>>, labels?:
     read: async (start, count) =>
       Object.fromEntries(Object.entries(arrays).map(([name, tensor]) => [name, cut(tensor, start, count)])),
     labels: async (start, count) => labels && cut(labels, start, count),
+    unpack: async () => undefined,
     close: async () => undefined,
   }
 }
