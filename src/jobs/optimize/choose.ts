@@ -43,6 +43,9 @@ export interface Choice {
 /** At the same speed a model replaces the original only when its file is smaller by more than re-encoding explains. */
 const smallerRatio = 0.95
 
+/** Two copies of one model differ by as much on a busy host. */
+const asFastRatio = 0.95
+
 /**
  * The fastest model that passes the gates, the original among them. The original stays unless another is certainly
  * faster, or is as fast and smaller, or passes gates that the original itself does not.
@@ -81,9 +84,12 @@ function isBetter({ evidence }: Trial): boolean {
   return !isDoubtful(evidence) && sizeRatio(evidence) <= smallerRatio
 }
 
-/** The whole interval is below 1, if within what a noisy host calls the same: a smaller file is no reason to risk it. */
+/**
+ * More likely slower than not, if within what a noisy host calls the same: the whole interval is below 1, or it is wide
+ * and its middle clearly is. A smaller file is no reason to risk that.
+ */
 function isDoubtful({ significance, speedup }: Evidence): boolean {
-  return significance === 'same' && speedup.ci95[1] < 1
+  return significance === 'same' && (speedup.ci95[1] < 1 || speedup.p50 < asFastRatio)
 }
 
 const rankOf = ({ won, passed }: Judged) => Number(won) * 2 + Number(passed)

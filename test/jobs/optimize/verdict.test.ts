@@ -95,6 +95,14 @@ describe('the original stays', () => {
     )
   })
 
+  test('against a smaller one whose speed was measured too poorly to call it as fast', () => {
+    const wide = { ...evidence(0.88, 'same'), speedup: { p50: 0.88, ci95: [0.69, 1.12] as const } }
+    expect(verdictOf([], trial(wide))).toMatchObject({
+      passed: false,
+      reason: expect.stringMatching(/probably slower/),
+    })
+  })
+
   test('against one that is neither faster nor smaller', () => {
     const equal = evidence(1.02, 'same')
     const large = { ...equal, optimized: { ...equal.optimized, size_bytes: 399 } }
