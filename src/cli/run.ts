@@ -40,24 +40,31 @@ export async function runJob(client: Client, model: string, options: RunOptions)
     ...(options.calibration === undefined ? {} : { calibration: await uploadDataset(client, options.calibration) }),
     ...(options.eval === undefined ? {} : { eval: await uploadDataset(client, options.eval) }),
   }
-  const { id } = await client.post<Created>(
-    '/v1/jobs',
-    {
-      model: modelId,
-      recipe: options.recipe,
-      datasets,
-      target: { device: options.device, threads: options.threads, batch: options.batch },
-      gates: options.gate,
-      ...(options.deadline === undefined ? {} : { deadline: options.deadline }),
-    },
-    { 'idempotency-key': randomUUID() },
-  )
+  const body = {
+    model: modelId,
+    recipe: options.recipe,
+    datasets,
+    target: { device: options.device, threads: options.threads, batch: options.batch },
+    gates: options.gate,
+    ...(options.deadline === undefined ? {} : { deadline: options.deadline }),
+  }
+  const { id } = await client
+    .post<Created>('/v1/jobs', body, { 'idempotency-key': randomUUID() })
+    .catch((error: unknown) => Promise.reject(nameOptions(error)))
   print(`${id}  ${client.baseUrl}/v1/jobs/${id}`)
   await followJob(client, id)
   const job = await client.get<JobView>(`/v1/jobs/${id}`)
   print(formatEvidence(job))
   if (job.verdict !== null) await writeReports(client, id, options.report)
   return { job, exitCode: exitCodeOf(job) }
+}
+
+/** A dataset that is missing is a field of a request to the API; here it is an option. */
+export function nameOptions(error: unknown): unknown {
+  if (!(error instanceof HastenError) || error.code !== 'dataset_needed') return error
+  const roles = error.errors.map(({ pointer }) => pointer.split('/').at(-1))
+  const hint = `Add ${roles.map((role) => `--${role} samples.npz`).join(' ')}: one array for each input, samples along its first axis.`
+  return new HastenError(error.code, error.message, { errors: error.errors, hint })
 }
 
 export function exitCodeOf(job: JobView): ExitCode {

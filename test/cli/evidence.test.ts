@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { formatEvidence, type JobView } from '../../src/cli/evidence.ts'
-import { exitCodeOf, resourceName } from '../../src/cli/run.ts'
+import { HastenError } from '../../src/errors.ts'
+import { exitCodeOf, nameOptions, resourceName } from '../../src/cli/run.ts'
 
 const measurement = (p50: number, bytes: number) => ({
   latency: { p50_ms: p50, p90_ms: p50 * 1.1, p95_ms: p50 * 1.2, p99_ms: p50 * 1.5 },
@@ -96,4 +97,16 @@ test.each([
   ['....onnx', 'model'],
 ])('resourceName(%s) is %s', (file, name) => {
   expect(resourceName(file)).toBe(name)
+})
+
+test('a dataset that the recipe needs is asked for by the name of its option', () => {
+  const errors = [{ pointer: '/datasets/calibration', detail: 'ranges are chosen from a calibration dataset' }]
+  const error = new HastenError('dataset_needed', 'The recipe int8-static needs a calibration dataset.', { errors })
+  expect(nameOptions(error)).toMatchObject({
+    message: error.message,
+    errors,
+    hint: expect.stringContaining('--calibration samples.npz'),
+  })
+  const other = new HastenError('not_found', 'no recipe x')
+  expect(nameOptions(other)).toBe(other)
 })
