@@ -7,6 +7,7 @@ import { finetunePass } from './finetune.ts'
 import { fp16Pass } from './fp16.ts'
 import type { PassName } from './options/index.ts'
 import type { Pass } from './pass.ts'
+import { pruneDepthPass } from './prune-depth.ts'
 import { pruneNmPass } from './prune-nm.ts'
 import { pruneStructuredPass } from './prune-structured.ts'
 import { pruneUnstructuredPass } from './prune-unstructured.ts'
@@ -31,6 +32,7 @@ export const passes = {
   'prune.unstructured': pruneUnstructuredPass,
   'prune.nm': pruneNmPass,
   'prune.structured': pruneStructuredPass,
+  'prune.depth': pruneDepthPass,
   factorize: factorizePass,
   finetune: finetunePass,
   distill: distillPass,

@@ -85,6 +85,7 @@ export const passProperties: Readonly<Record<PassName, PassProperties>> = {
   'prune.unstructured': { options: {} },
   'prune.nm': { options: {} },
   'prune.structured': { options: { refit: false }, repeats: 'it removes a share of what is there' },
+  'prune.depth': { options: {}, repeats: 'it removes a share of what is there' },
   factorize: { options: {} },
   finetune: { options: { ...fewUpdates, withoutLabels: 'distill' }, on: ['the digit CNN'], varies: anyOrder },
   qat: { options: { ...fewUpdates, calibration }, on: ['the digit CNN'], varies: anyOrder },

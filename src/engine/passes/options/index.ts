@@ -6,6 +6,7 @@ import { distillOptions } from './distill.ts'
 import { factorizeOptions } from './factorize.ts'
 import { finetuneOptions } from './finetune.ts'
 import { fp16Options } from './fp16.ts'
+import { pruneDepthOptions } from './prune-depth.ts'
 import { pruneNmOptions } from './prune-nm.ts'
 import { pruneStructuredOptions } from './prune-structured.ts'
 import { pruneUnstructuredOptions } from './prune-unstructured.ts'
@@ -74,6 +75,11 @@ export const passSchemas = {
   'prune.structured': {
     title: 'Fewer channels, neurons and attention heads: shapes and work shrink',
     options: pruneStructuredOptions,
+    needs: {},
+  },
+  'prune.depth': {
+    title: 'Fewer residual blocks: a shallower model, for distillation to follow',
+    options: pruneDepthOptions,
     needs: {},
   },
   factorize: {
