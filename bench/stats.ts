@@ -6,13 +6,18 @@ export interface RatioEstimate {
   readonly ci95: readonly [low: number, high: number]
 }
 
+/** Mean with its t interval. Needs two values at least. */
+export function estimateMean(values: readonly number[]): RatioEstimate {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1)
+  const half = (studentT[values.length - 2] ?? 1.96) * Math.sqrt(variance / values.length)
+  return { value: mean, ci95: [mean - half, mean + half] }
+}
+
 /** Geometric mean of the rounds' ratios, with the t interval of their logarithms. Needs two rounds at least. */
 export function estimateRatio(ratios: readonly number[]): RatioEstimate {
-  const logs = ratios.map(Math.log)
-  const mean = logs.reduce((sum, value) => sum + value, 0) / logs.length
-  const variance = logs.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (logs.length - 1)
-  const half = (studentT[logs.length - 2] ?? 1.96) * Math.sqrt(variance / logs.length)
-  return { value: Math.exp(mean), ci95: [Math.exp(mean - half), Math.exp(mean + half)] }
+  const { value, ci95 } = estimateMean(ratios.map(Math.log))
+  return { value: Math.exp(value), ci95: [Math.exp(ci95[0]), Math.exp(ci95[1])] }
 }
 
 /**
