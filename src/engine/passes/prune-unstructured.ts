@@ -1,4 +1,5 @@
 import { definePass } from './pass.ts'
+import { shareAfter } from './prune/gradual.ts'
 import { globalLimit, maskBelow, maskLeast } from './prune/masks.ts'
 import { maskWeights, type ChooseMasks } from './prune/mask-weights.ts'
 import type { PassOptions } from './pass.ts'
@@ -10,10 +11,11 @@ export const pruneUnstructuredPass = definePass({
   name: 'prune.unstructured',
   stage: 'optimize',
   version: 1,
-  run: (model, options, context) => maskWeights(model, options, context, chooseBy(options)),
+  run: async (model, options, context) => maskWeights(model, options, context, chooseBy(options)),
 })
 
-function chooseBy({ sparsity, threshold, scope }: Options): ChooseMasks {
+function chooseBy({ sparsity: final, threshold, scope, ...gradual }: Options): ChooseMasks {
+  const sparsity = shareAfter(final, gradual)
   if (threshold > 0) return (_weights, importance) => (weight) => maskBelow(importance(weight), threshold)
   if (scope === 'layer') {
     return (_weights, importance) => (weight) =>

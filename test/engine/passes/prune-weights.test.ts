@@ -5,6 +5,7 @@ import type { PassName } from '../../../src/engine/passes/options/index.ts'
 import { encodeModel, loadModel } from '../../../src/engine/onnx/index.ts'
 import { fixtureModels } from '../../support/fixture-models.ts'
 import { decodedModel, ocrModels } from '../../support/models.ts'
+import { blobs, mlp } from '../training/support.ts'
 import { applyPass, datasetOf, expectSame, floats, int64s, noise, numbers } from './support.ts'
 
 const all = { minElements: 0 }
@@ -23,6 +24,10 @@ function weightOf(model: Model, name = 'w'): number[] {
 }
 
 const zeros = (values: readonly number[]) => values.filter((value) => value === 0).length
+
+function zerosAt(values: readonly number[]): Set<number> {
+  return new Set(values.flatMap((value, index) => (value === 0 ? [index] : [])))
+}
 
 describe('prune.unstructured', () => {
   test('the least weights become 0, the others stay as they are', async () => {
@@ -47,6 +52,27 @@ describe('prune.unstructured', () => {
       threshold: 2,
     })
     expect(weightOf(model)).toEqual([5, 0, 2, -8, 0, 7, -3, 4])
+  })
+
+  test('step by step, with training in between, as many go as the cubic schedule says, and none comes back', async () => {
+    const gradual = { ...all, sparsity: 0.8, steps: 4 }
+    let model = mlp()
+    let gone = new Set<number>()
+    for (const [index, share] of [0.4625, 0.7, 0.7875, 0.8].entries()) {
+      model = (await applyPass('prune.unstructured', model, { ...gradual, step: index + 1 })).model
+      const pruned = zerosAt(weightOf(model, 'w1'))
+      expect(pruned.size).toBe(Math.floor(weightOf(model, 'w1').length * share))
+      expect([...pruned]).toEqual(expect.arrayContaining([...gone]))
+      const train = { epochs: 1, batch: 16, learningRate: 0.01 }
+      model = (await applyPass('finetune', model, train, { train: blobs() })).model
+      gone = zerosAt(weightOf(model, 'w1'))
+      expect(gone).toEqual(pruned)
+    }
+    const beyond = applyPass('prune.unstructured', model, { ...gradual, step: 5 })
+    await expect(beyond).rejects.toMatchObject({
+      code: 'recipe_invalid',
+      message: expect.stringContaining('no step 5 of 4'),
+    })
   })
 
   test('globally, a layer of small weights loses more', async () => {
