@@ -5,7 +5,7 @@ import { invalidAt, isJsonObject, parseJsonObject, type JsonObject } from './jso
 import { readOutputs, type RequestedOutput } from './output-choice.ts'
 import { readParameters } from './parameters.ts'
 import { decodeRawRequest } from './raw-request.ts'
-import { readInput } from './tensor-input.ts'
+import { readInput, type DecodedInput } from './tensor-input.ts'
 
 /** Names, dtypes and dims of a served model. */
 export interface Signature {
@@ -60,19 +60,32 @@ function readId(id: unknown): string | undefined {
 
 function readInputs(header: JsonObject, tail: Uint8Array, signature: Signature, limits: ServingLimits): Feeds {
   if (!Array.isArray(header.inputs)) throw invalidAt('/inputs', 'inputs must be an array')
-  const feeds: Record<string, Tensor> = Object.create(null)
+  const read: DecodedInput[] = []
   let at = 0
   for (const [index, entry] of header.inputs.entries()) {
     const pointer = `/inputs/${index}`
     if (!isJsonObject(entry)) throw invalidAt(pointer, 'an input must be an object')
-    const { name, tensor, consumed } = readInput(entry, pointer, tail.subarray(at), signature, limits)
-    if (name in feeds) throw invalidAt(`${pointer}/name`, `input '${name}' is given twice`)
-    feeds[name] = tensor
-    at += consumed
+    const input = readInput(entry, pointer, tail.subarray(at), signature, limits)
+    read.push(input)
+    at += input.consumed
   }
-  const missing = signature.inputs.find((input) => !(input.name in feeds))
-  if (missing !== undefined) throw new HastenError('input_missing', `input '${missing.name}' is missing`)
+  const feeds = feedsOf(read, signature)
   if (at === tail.length) return feeds
   const detail = `unexpected additional input data: ${tail.length - at} bytes more than the inputs announce`
   throw new HastenError('input_data', detail)
+}
+
+/**
+ * The inputs by name, each of the model's once.
+ * @throws HastenError `invalid_request`, `input_missing`
+ */
+export function feedsOf(inputs: readonly DecodedInput[], signature: Signature): Feeds {
+  const feeds: Record<string, Tensor> = Object.create(null)
+  for (const [index, { name, tensor }] of inputs.entries()) {
+    if (name in feeds) throw invalidAt(`/inputs/${index}/name`, `input '${name}' is given twice`)
+    feeds[name] = tensor
+  }
+  const missing = signature.inputs.find((input) => !(input.name in feeds))
+  if (missing === undefined) return feeds
+  throw new HastenError('input_missing', `input '${missing.name}' is missing`)
 }

@@ -2,7 +2,7 @@ import { HastenError } from '../../errors.ts'
 import { datatypeOf } from '../datatypes.ts'
 import type { Tensor } from '../../engine/serving.ts'
 import type { ServingLimits } from '../limits.ts'
-import { encodeByteStrings } from './byte-strings.ts'
+import { answeredTensor, binaryDataOf } from './classification.ts'
 import { writeJsonTensor } from './json-tensor.ts'
 import type { InferCall } from './infer-request.ts'
 
@@ -17,7 +17,7 @@ export interface EncodedResponse {
 /**
  * Encodes the outputs of a run. Binary outputs carry `binary_data_size` and no other parameter: a client written in
  * C++ takes any other for an error.
- * @throws HastenError `output_not_json`; `tensor_too_large` for JSON outputs over the limit
+ * @throws HastenError `output_not_json`; `invalid_request` for an output that cannot be classified; `tensor_too_large` for JSON outputs over the limit
  */
 export function encodeInferResponse(
   call: Pick<InferCall, 'id' | 'outputs'>,
@@ -26,12 +26,12 @@ export function encodeInferResponse(
   limits: ServingLimits,
 ): EncodedResponse {
   const tail: Uint8Array[] = []
-  const entries = call.outputs.map(({ name, binary }) => {
-    const tensor = outputs[name]
-    if (tensor === undefined) throw new HastenError('internal', `the run returned no output '${name}'`)
+  const entries = call.outputs.map((output) => {
+    const { name, binary } = output
+    const tensor = answeredTensor(output, outputOf(outputs, name))
     const start = `{"name":${JSON.stringify(name)},"datatype":"${datatypeOf(tensor.dtype)}","shape":[${tensor.dims.join(',')}]`
     if (!binary) return `${start},"data":${writeBounded(name, tensor, limits)}}`
-    const data = tensor.dtype === 'string' ? encodeByteStrings(tensor.strings) : tensor.bytes
+    const data = binaryDataOf(tensor)
     tail.push(data)
     return `${start},"parameters":{"binary_data_size":${data.length}}}`
   })
@@ -40,6 +40,13 @@ export function encodeInferResponse(
   const head = Buffer.from(json, 'utf8')
   const length = tail.reduce((sum, data) => sum + data.length, head.length)
   return { headerLength: tail.length === 0 ? undefined : head.length, chunks: [head, ...tail], length }
+}
+
+/** One output of a run by its name. */
+export function outputOf(outputs: Readonly<Record<string, Tensor>>, name: string): Tensor {
+  const tensor = outputs[name]
+  if (tensor === undefined) throw new HastenError('internal', `the run returned no output '${name}'`)
+  return tensor
 }
 
 function writeBounded(name: string, tensor: Tensor, limits: ServingLimits): string {

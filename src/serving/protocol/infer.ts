@@ -4,6 +4,7 @@ import type { ServingLimits } from '../limits.ts'
 import type { LaneResult } from '../scheduler/lane.ts'
 import type { ServedVersion } from '../served-version.ts'
 import type { RequestTimes } from '../statistics.ts'
+import { compressReply, type ReplyEncoding } from './compression.ts'
 import { decodeInferRequest, type InferCall } from './infer-request.ts'
 import { encodeInferResponse, type EncodedResponse } from './infer-response.ts'
 
@@ -16,6 +17,8 @@ export interface InferInput {
   readonly jsonLength: number | undefined
   /** From a header; the `timeout` parameter goes before it. */
   readonly timeoutMs: number | undefined
+  /** How the reply is compressed; undefined for not at all. */
+  readonly encoding: ReplyEncoding | undefined
   /** `performance.now()` when the body had been received. */
   readonly receivedAt: number
 }
@@ -39,7 +42,7 @@ export async function answerInfer(
       signal: signalOfClose(reply.raw),
       deadlineAt: deadlineOf(call, input),
     })
-    return sendResult(model, call, result, inputMs, reply, limits)
+    return await sendResult(model, call, result, { ...input, inputMs }, reply, limits)
   } catch (error) {
     model.statistics.recordFailure(error, performance.now() - input.receivedAt)
     throw error
@@ -69,16 +72,17 @@ function sendResult(
   model: ServedVersion,
   call: InferCall,
   result: LaneResult,
-  inputMs: number,
+  { inputMs, encoding }: Pick<InferInput, 'encoding'> & { readonly inputMs: number },
   reply: FastifyReply,
   limits: ServingLimits,
-): FastifyReply {
+): FastifyReply | Promise<FastifyReply> {
   const startedAt = performance.now()
   const encoded = encodeOrRelease(model, call, result, limits)
   const outputMs = performance.now() - startedAt
   const times = { queueMs: result.queueMs, inputMs, inferMs: result.runMs, outputMs }
   model.statistics.recordSuccess(times)
   const headers = responseHeaders(encoded, times)
+  if (encoding !== undefined) return sendCompressed(reply, headers, encoded, result, encoding)
   return encoded.length < copyBelowBytes
     ? sendCopy(reply, headers, encoded, result)
     : sendViews(reply, headers, encoded, result)
@@ -129,6 +133,20 @@ function sendCopy(
   const body = Buffer.concat(chunks, length)
   result.release()
   return reply.headers(headers).send(body)
+}
+
+async function sendCompressed(
+  reply: FastifyReply,
+  headers: Record<string, string>,
+  { chunks, length }: EncodedResponse,
+  result: LaneResult,
+  encoding: ReplyEncoding,
+): Promise<FastifyReply> {
+  const plain = Buffer.concat(chunks, length)
+  result.release()
+  const body = await compressReply(plain, encoding)
+  const changed = { 'content-encoding': encoding, vary: 'accept-encoding', 'content-length': String(body.length) }
+  return reply.headers({ ...headers, ...changed }).send(body)
 }
 
 /** Sends the outputs from the runtime's own memory, which is given back once the socket has taken them. */

@@ -10,6 +10,8 @@ import { readTensorParameters } from './parameters.ts'
 export interface RequestedOutput {
   readonly name: string
   readonly binary: boolean
+  /** From the `classification` parameter: so many of the largest values, as strings. */
+  readonly classes?: number
 }
 
 /**
@@ -36,8 +38,9 @@ function readOutput(entry: unknown, pointer: string, binaryDefault: boolean, sig
     const known = signature.outputs.map((output) => `'${output.name}'`).join(', ')
     throw new HastenError('input_unknown', `the model has no output '${name}'; it has ${known}`)
   }
-  const { binaryData } = readTensorParameters(entry.parameters, `${pointer}/parameters`)
-  return choose(info, binaryData ?? binaryDefault)
+  const { binaryData, classes } = readTensorParameters(entry.parameters, `${pointer}/parameters`)
+  const binary = binaryData ?? binaryDefault
+  return classes === undefined ? choose(info, binary) : { name, binary, classes }
 }
 
 function choose(info: TensorInfo, binary: boolean): RequestedOutput {

@@ -29,23 +29,32 @@ export function readParameters(value: unknown, pointer: string): InferParameters
 export interface TensorParameters {
   readonly binaryDataSize: number | undefined
   readonly binaryData: boolean | undefined
+  /** `classification`; undefined for the values themselves, also when it is 0. */
+  readonly classes: number | undefined
 }
 
 /**
  * Parameters of one input or output.
- * @throws HastenError `invalid_request`; `not_implemented` for shared memory and classification
+ * @throws HastenError `invalid_request`; `not_implemented` for shared memory
  */
 export function readTensorParameters(value: unknown, pointer: string): TensorParameters {
   const parameters = readScalars(value, pointer)
-  for (const name of ['shared_memory_region', 'classification']) {
-    if (parameters[name] !== undefined) throw new HastenError('not_implemented', `'${name}' is not offered`)
+  if (parameters.shared_memory_region !== undefined) {
+    throw new HastenError('not_implemented', "'shared_memory_region' is not offered")
   }
-  const size = parameters.binary_data_size
-  if (size !== undefined && !(Number.isSafeInteger(size) && (size as number) >= 0)) {
-    throw invalidAt(`${pointer}/binary_data_size`, 'binary_data_size must be an integer from 0')
+  const classes = readCount(parameters, 'classification', pointer)
+  return {
+    binaryDataSize: readCount(parameters, 'binary_data_size', pointer),
+    binaryData: readFlag(parameters.binary_data, `${pointer}/binary_data`),
+    classes: classes === 0 ? undefined : classes,
   }
-  const binaryData = readFlag(parameters.binary_data, `${pointer}/binary_data`)
-  return { binaryDataSize: size as number | undefined, binaryData }
+}
+
+function readCount(parameters: JsonObject, name: string, pointer: string): number | undefined {
+  const value = parameters[name]
+  if (value === undefined) return undefined
+  if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number
+  throw invalidAt(`${pointer}/${name}`, `${name} must be an integer from 0`)
 }
 
 function readScalars(value: unknown, pointer: string): JsonObject {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
+import { unzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { tensorOf } from '../../../src/engine/ir/tensor.ts'
 import { createOrtRuntime } from '../../../src/engine/runtime/ort/index.ts'
@@ -44,7 +45,9 @@ afterAll(async () => {
   await runtime.close()
 })
 
-const split = ({ headers, body }: { headers: Readonly<Record<string, string>>; body: Buffer }) => {
+const split = ({ headers, body: sent }: { headers: Readonly<Record<string, string>>; body: Buffer }) => {
+  // Both are what zlib can tell apart by itself.
+  const body = headers['content-encoding'] === undefined ? sent : unzipSync(sent)
   const length = Number(headers['inference-header-content-length'] ?? body.length)
   return { json: JSON.parse(body.subarray(0, length).toString()), tail: body.subarray(length) }
 }
@@ -97,6 +100,32 @@ describe('requests as tritonclient sends them', () => {
         code: 'not_implemented',
       })
     }
+  })
+})
+
+describe('replies in other forms', () => {
+  const ask = (headers: Record<string, string>, outputs: object[] = [{ name: 'y' }]) =>
+    fetch(`${server.url}/v2/models/affine/infer`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ outputs, inputs: [{ name: 'x', shape: [1, 2], datatype: 'FP32', data: [1.5, -2] }] }),
+    })
+
+  test.each(['gzip', 'deflate'])('%s when that is all that is accepted', async (encoding) => {
+    const response = await ask({ 'accept-encoding': encoding })
+    expect(response.headers.get('content-encoding')).toBe(encoding)
+    expect(await response.json()).toMatchObject({ outputs: [{ data: answer }] })
+  })
+
+  test('plain when an HTTP library lists what it can', async () => {
+    const response = await ask({ 'accept-encoding': 'gzip, deflate' })
+    expect(response.headers.has('content-encoding')).toBe(false)
+    expect(await response.json()).toMatchObject({ outputs: [{ data: answer }] })
+  })
+
+  test('classification as JSON', async () => {
+    const response = await ask({}, [{ name: 'y', parameters: { classification: 1 } }])
+    expect(await response.json()).toMatchObject({ outputs: [{ datatype: 'BYTES', shape: [1, 1], data: ['4:0'] }] })
   })
 })
 

@@ -156,9 +156,9 @@ describe('a hostile or wrong request', () => {
     ],
     ['outputs that are no array', { inputs: [x()], outputs: {} }, 'invalid_request: outputs must be an array'],
     [
-      'classification',
-      { inputs: [x()], outputs: [{ name: 'y', parameters: { classification: 3 } }] },
-      "not_implemented: 'classification' is not offered",
+      'a classification that is no count',
+      { inputs: [x()], outputs: [{ name: 'y', parameters: { classification: 1.5 } }] },
+      'invalid_request: classification must be an integer from 0',
     ],
     [
       'a reserved parameter',

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { HastenError } from '../../../errors.ts'
 import type { RouteDeps } from '../app.ts'
 import { freeBody, inflateBody, type ReceivedBody } from '../body.ts'
+import { replyEncodingOf } from '../compression.ts'
 import { answerInfer } from '../infer.ts'
 import { modelParams, modelPaths, addPath, type Handler } from './route.ts'
 
@@ -26,12 +27,14 @@ export async function inferRoutes(app: FastifyInstance, { catalog, limits }: Rou
     const receivedAt = performance.now()
     const { bytes, headers } = request.body as ReceivedBody
     const timeoutMs = readTimeout(request.headers[timeoutHeader])
+    const encoding = replyEncodingOf(request.headers['accept-encoding'])
     const body = await inflateBody(bytes, headers.encoding, limits.maxBodyBytes)
     const { name, version } = modelParams(request)
     // Found again: it may have been replaced while the body came. From here to the lane nothing waits.
     const model = catalog.find(request.project, name, version)
     try {
-      return await answerInfer(model, { body, jsonLength: headers.jsonLength, timeoutMs, receivedAt }, reply, limits)
+      const input = { body, jsonLength: headers.jsonLength, timeoutMs, encoding, receivedAt }
+      return await answerInfer(model, input, reply, limits)
     } finally {
       // The run has let go of it, and nothing of it is in the answer.
       freeBody(body)
