@@ -1,24 +1,27 @@
-// Generates the ONNX codec's message types from src/engine/onnx/proto, into another folder if one is given. The result
-// is committed, so only someone who edits the .proto runs this. JavaScript with declarations: generated TypeScript has
-// enums, which can't be stripped.
+// Generates the message types of the .proto files, or those of one `<folder>/proto` into another folder if both are
+// given. The results are committed, so only someone who edits a .proto runs this. JavaScript with declarations:
+// generated TypeScript has enums, which can't be stripped.
 import { spawnSync } from 'node:child_process'
 import path from 'node:path'
 
 const root = path.join(import.meta.dirname, '..')
 const bin = path.join(root, 'node_modules/.bin')
-const template = {
-  version: 'v2',
-  plugins: [
-    {
-      local: path.join(bin, 'protoc-gen-es'),
-      out: process.argv[2] ?? 'src/engine/onnx/generated',
-      opt: ['target=js+dts', 'import_extension=js'],
-    },
-  ],
+const [folder, target] = process.argv.slice(2)
+
+function generate(from, out) {
+  const plugin = {
+    local: path.join(bin, 'protoc-gen-es'),
+    out,
+    opt: ['target=js+dts', 'import_extension=js'],
+  }
+  const { status } = spawnSync(
+    path.join(bin, 'buf'),
+    ['generate', `${from}/proto`, '--template', JSON.stringify({ version: 'v2', plugins: [plugin] })],
+    { cwd: root, stdio: 'inherit' },
+  )
+  if (status !== 0) process.exit(status ?? 1)
 }
-const { status } = spawnSync(
-  path.join(bin, 'buf'),
-  ['generate', 'src/engine/onnx/proto', '--template', JSON.stringify(template)],
-  { cwd: root, stdio: 'inherit' },
-)
-process.exit(status ?? 1)
+
+for (const from of folder === undefined ? ['src/engine/onnx', 'src/serving/grpc'] : [folder]) {
+  generate(from, target ?? `${from}/generated`)
+}

@@ -43,6 +43,7 @@ export const settings = {
   host: text('HOST', '127.0.0.1', 'Address the API and the data plane bind'),
   port: integer('PORT', 8080, 'Port of the API; with a data plane behind it, of `/v2` too'),
   servePort: integer('SERVE_PORT', 8081, 'Port of the data plane'),
+  grpcPort: optionalInteger('GRPC_PORT', undefined, 'Port of the data plane for gRPC, 8001 by custom; none when unset'),
   workerPort: integer('WORKER_PORT', 8082, 'Port of a worker for probes and metrics; 0 for none'),
   serveUrl: optionalText('SERVE_URL', undefined, 'Where the API forwards `/v2` to; `hasten start` sets it itself'),
   publicServeUrl: optionalText(

@@ -2,7 +2,14 @@ import type { Config } from '../config.ts'
 import { dataPaths } from '../config.ts'
 import { cpuAffinity } from '../jobs/hosts/cpu.ts'
 import { usableCores } from '../jobs/hosts/cgroup.ts'
-import { buildServing, createKeyAuthorizer, createOpenAuthorizer, startDeployments } from '../serving/index.ts'
+import {
+  buildServing,
+  createKeyAuthorizer,
+  createOpenAuthorizer,
+  startDeployments,
+  startGrpc,
+  type RunningGrpc,
+} from '../serving/index.ts'
 import { newId, openCache, openStorage, type Storage } from '../storage/index.ts'
 import { createMetrics, type Logger } from '../telemetry.ts'
 import { openDatabase } from './database.ts'
@@ -31,26 +38,37 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
     cores: config.runsInFlight ?? (await usableCores(undefined, (await cpuAffinity()).length)),
   })
   const stopping = new AbortController()
-  const app = buildServing({
+  const deps = {
     stopping: stopping.signal,
     catalog: deployments.catalog,
     authorize: createAuthorizer(config, storage),
-    metrics: createMetrics(),
     logger,
     version: readVersion(),
     limits: { maxBodyBytes: config.maxInferBytes, maxJsonBytes: config.maxJsonTensorBytes },
-  })
+  }
+  const app = buildServing({ ...deps, metrics: createMetrics() })
   const url = await app.listen({ host: config.host, port: config.servePort })
+  const grpc = await startGrpcIfWanted(config, deps)
   const close = async () =>
     closeAll([
       async () => announceStop(stopping, config),
-      async () => app.close(),
+      async () => Promise.all([app.close(), grpc?.close({ timeoutMs: config.shutdownGraceMs })]),
       async () => deployments.stop({ timeoutMs: config.shutdownGraceMs }),
       async () => runtime.close(),
       async () => storage.close(),
       async () => database.close(),
     ])
   return { url, close }
+}
+
+async function startGrpcIfWanted(
+  { grpcPort, host }: Config,
+  deps: Parameters<typeof startGrpc>[0],
+): Promise<RunningGrpc | undefined> {
+  if (grpcPort === undefined) return undefined
+  const grpc = await startGrpc(deps, { host, port: grpcPort })
+  deps.logger.info({ port: grpc.port }, 'gRPC is served')
+  return grpc
 }
 
 function createAuthorizer(config: Config, storage: Storage) {

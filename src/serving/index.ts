@@ -1,4 +1,5 @@
 /** The data plane: what the `serve` role puts together. */
 export { createKeyAuthorizer, createOpenAuthorizer } from './authorize.ts'
 export { startDeployments, type DeploymentsDeps, type RunningDeployments } from './deployments/start.ts'
+export { startGrpc, type RunningGrpc } from './grpc/server.ts'
 export { buildServing } from './protocol/app.ts'

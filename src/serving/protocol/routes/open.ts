@@ -3,7 +3,7 @@ import type { RouteDeps } from '../app.ts'
 import { addPath } from './route.ts'
 
 /** What is really offered; clients decide by this list which calls they make. */
-const extensions = [
+export const extensions = [
   'binary_tensor_data',
   'classification',
   'model_configuration',

@@ -6,7 +6,7 @@ import { inflateBody, type ReceivedBody } from '../body.ts'
 import { parseJsonObject } from '../json.ts'
 import { addPath, type Handler } from './route.ts'
 
-const useDeployments = 'Deployments decide what is loaded: POST, PATCH or DELETE /v1/deployments.'
+export const useDeployments = 'Deployments decide what is loaded: POST, PATCH or DELETE /v1/deployments.'
 
 /** The model_repository extension as far as it makes sense here, and shared memory, which is not offered. */
 export async function repositoryRoutes(app: FastifyInstance, { catalog, limits }: RouteDeps): Promise<void> {
@@ -36,6 +36,7 @@ export async function repositoryRoutes(app: FastifyInstance, { catalog, limits }
   }
 }
 
-function indexEntry({ name, version, state, error }: VersionStatus): object {
+/** One line of the repository index. */
+export function indexEntry({ name, version, state, error }: VersionStatus): object {
   return { name, version, state, reason: error === null ? '' : error.detail }
 }
