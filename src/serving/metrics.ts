@@ -15,8 +15,8 @@ interface CounterRow {
 /** Triton's names, so that its dashboards and tools work. */
 const counters: Readonly<Record<string, CounterRow>> = {
   nv_inference_request_success: { help: 'Requests answered', read: ({ success }) => success.count },
-  nv_inference_count: { help: 'Inferences, a batch of n being n', read: ({ success }) => success.count },
-  nv_inference_exec_count: { help: 'Runs of the model', read: ({ success }) => success.count },
+  nv_inference_count: { help: 'Inferences, a batch of n being n', read: ({ inferences }) => inferences },
+  nv_inference_exec_count: { help: 'Runs of the model', read: ({ executions }) => executions },
   nv_inference_request_duration_us: { help: 'Time of requests', read: ({ success }) => microseconds(success.ns) },
   nv_inference_queue_duration_us: { help: 'Time in the queue', read: ({ queue }) => microseconds(queue.ns) },
   nv_inference_compute_input_duration_us: { help: 'Time of decoding', read: ({ input }) => microseconds(input.ns) },

@@ -1,5 +1,6 @@
 import type { SerializedError } from '../errors.ts'
 import type { TensorInfo } from '../engine/serving.ts'
+import type { Batching } from './scheduler/batch-plan.ts'
 import type { Lane } from './scheduler/lane.ts'
 import type { VersionStatistics } from './statistics.ts'
 
@@ -12,6 +13,8 @@ export interface ServedVersion {
   readonly outputs: readonly TensorInfo[]
   /** Runs at a time. */
   readonly instances: number
+  /** Set when requests share runs: every input and output then has the batch as its first dim. */
+  readonly batching?: Batching | undefined
   readonly lane: Lane
   readonly statistics: VersionStatistics
 }

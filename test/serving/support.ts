@@ -6,6 +6,7 @@ import { createOpenAuthorizer, type Authorize } from '../../src/serving/authoriz
 import type { Runtime, Session } from '../../src/engine/serving.ts'
 import type { ServingLimits } from '../../src/serving/limits.ts'
 import { buildServing } from '../../src/serving/protocol/app.ts'
+import type { Batching } from '../../src/serving/scheduler/batch-plan.ts'
 import { createLane } from '../../src/serving/scheduler/lane.ts'
 import { createRunSlots } from '../../src/serving/scheduler/run-slots.ts'
 import type { Catalog, ServedVersion } from '../../src/serving/served-version.ts'
@@ -28,14 +29,14 @@ export async function loadModel(
   runtime: Runtime,
   name: string,
   bytes: Uint8Array,
-  { maxQueue = 10, maxInFlight = 2 } = {},
+  { maxQueue = 10, maxInFlight = 2, batching }: { maxQueue?: number; maxInFlight?: number; batching?: Batching } = {},
 ): Promise<TestModel> {
   const session = await runtime.createSession({ bytes })
-  const lane = createLane({ session, slots: createRunSlots(2), maxQueue, maxInFlight })
+  const lane = createLane({ session, slots: createRunSlots(2), maxQueue, maxInFlight, batching })
   const { inputs, outputs } = session
   const statistics = createStatistics()
   const identity = { name, version: '1', project: 'default' }
-  return { session, served: { ...identity, inputs, outputs, instances: maxInFlight, lane, statistics } }
+  return { session, served: { ...identity, inputs, outputs, instances: maxInFlight, batching, lane, statistics } }
 }
 
 /** A catalog of models that are always ready. */

@@ -1,10 +1,12 @@
 import { HastenError } from '../../errors.ts'
 import type { ArtifactCache, DeploymentRow, DeploymentVersionRow, ModelRow, Storage } from '../../storage/index.ts'
 import type { Runtime, Session } from '../../engine/serving.ts'
+import type { Observation } from '../scheduler/latency-model.ts'
 import { createLane } from '../scheduler/lane.ts'
 import type { RunSlots } from '../scheduler/run-slots.ts'
 import type { ServedVersion } from '../served-version.ts'
 import { createStatistics } from '../statistics.ts'
+import { proveBatching } from './batching.ts'
 import { resolveOptions, type ResolvedOptions } from './options.ts'
 import { checkSignature, probeSession, type StoredSignature } from './probe.ts'
 
@@ -41,8 +43,9 @@ export async function loadVersion(
   try {
     const path = files.path(modelFile(model))
     const session = await deps.runtime.createSession({ path }, { session: options.session, signal })
-    await admit(session, model, options, signal)
-    return served(deps, deployment, version, model, session, options, () => files.release())
+    const observations = await admit(session, model, options, signal)
+    const loaded = { model, session, options, observations }
+    return served(deps, deployment, version, loaded, () => files.release())
   } catch (error) {
     files.release()
     throw error
@@ -61,27 +64,40 @@ function modelFile({ id, files, sha256 }: ModelRow): string {
   return file.name
 }
 
-async function admit(session: Session, model: ModelRow, options: ResolvedOptions, signal: AbortSignal): Promise<void> {
+/** Proves and warms a session; what its runs took. */
+async function admit(
+  session: Session,
+  model: ModelRow,
+  options: ResolvedOptions,
+  signal: AbortSignal,
+): Promise<readonly Observation[]> {
   const stored = model.signature as unknown as StoredSignature
   try {
     checkSignature(session, stored)
     await probeSession(session, stored, { allowNonFinite: options.allowNonFinite, signal })
+    return options.batching === undefined ? [] : await proveBatching(session, options.batching, signal)
   } catch (error) {
     await session.release()
     throw error
   }
 }
 
+interface Admitted {
+  readonly model: ModelRow
+  readonly session: Session
+  readonly options: ResolvedOptions
+  readonly observations: readonly Observation[]
+}
+
 function served(
   { slots }: LoadDeps,
   { name, project }: DeploymentRow,
   { version }: DeploymentVersionRow,
-  model: ModelRow,
-  session: Session,
-  { maxQueue, maxInFlight, allowNonFinite }: ResolvedOptions,
+  { model, session, options, observations }: Admitted,
   releaseFiles: () => void,
 ): LoadedVersion {
-  const lane = createLane({ session, slots, maxQueue, maxInFlight })
+  const { maxQueue, maxInFlight, allowNonFinite, batching } = options
+  const lane = createLane({ session, slots, maxQueue, maxInFlight, batching, observations })
   return {
     served: {
       name,
@@ -90,6 +106,7 @@ function served(
       inputs: session.inputs,
       outputs: session.outputs,
       instances: maxInFlight,
+      batching,
       lane,
       statistics: createStatistics(),
     },

@@ -2,6 +2,18 @@ import { Type, type Static } from 'typebox'
 import { Errors } from 'typebox/value'
 import { HastenError } from '../../errors.ts'
 import type { SessionOptions } from '../../engine/serving.ts'
+import type { Batching } from '../scheduler/batch-plan.ts'
+
+const maxBatchLimit = 4096
+const batchSize = Type.Integer({ minimum: 1, maximum: maxBatchLimit })
+const batchingSchema = Type.Object(
+  {
+    max_batch: Type.Integer({ minimum: 2, maximum: maxBatchLimit }),
+    max_delay_ms: Type.Optional(Type.Number({ minimum: 0, maximum: 60_000 })),
+    buckets: Type.Optional(Type.Array(batchSize, { minItems: 1, maxItems: 64 })),
+  },
+  { additionalProperties: false },
+)
 
 /** What a deployment may set for a version. Session options are checked by the runtime, against its own schema. */
 const versionOptionsSchema = Type.Object(
@@ -10,6 +22,7 @@ const versionOptionsSchema = Type.Object(
     max_queue: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000 })),
     max_in_flight: Type.Optional(Type.Integer({ minimum: 1, maximum: 1024 })),
     allow_non_finite: Type.Optional(Type.Boolean()),
+    batching: Type.Optional(batchingSchema),
   },
   { additionalProperties: false },
 )
@@ -21,6 +34,8 @@ export interface ResolvedOptions {
   readonly maxInFlight: number
   /** The probe accepts NaN and infinities. */
   readonly allowNonFinite: boolean
+  /** Requests share runs; undefined when each has its own. */
+  readonly batching: Batching | undefined
 }
 
 const defaultMaxQueue = 100
@@ -45,5 +60,16 @@ export function resolveOptions(modelSession: object, options: object, cores: num
     maxQueue: given.max_queue ?? defaultMaxQueue,
     maxInFlight: given.max_in_flight ?? Math.max(1, Math.floor(cores / threads)),
     allowNonFinite: given.allow_non_finite ?? false,
+    batching: given.batching && resolveBatching(given.batching),
   }
+}
+
+function resolveBatching({ max_batch, max_delay_ms = 0, buckets = [] }: Static<typeof batchingSchema>): Batching {
+  const ascending = [...new Set(buckets)].toSorted((a, b) => a - b)
+  const largest = ascending.at(-1) ?? max_batch
+  if (largest !== max_batch) {
+    const detail = `options/batching: the largest bucket is ${largest}, but max_batch is ${max_batch}`
+    throw new HastenError('session_option_invalid', detail, { hint: 'Let the largest bucket be max_batch.' })
+  }
+  return { maxBatch: max_batch, maxDelayMs: max_delay_ms, buckets: ascending }
 }

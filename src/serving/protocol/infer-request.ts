@@ -21,6 +21,8 @@ export interface InferCall {
   readonly outputs: readonly RequestedOutput[]
   /** From the `timeout` parameter. */
   readonly timeoutMs: number | undefined
+  /** From the `priority` parameter. */
+  readonly priority?: number | undefined
 }
 
 /**
@@ -50,6 +52,7 @@ export function decodeInferRequest(
     feeds: readInputs(header, body.subarray(jsonLength), signature, limits),
     outputs: readOutputs(header.outputs, parameters.binaryOutput, signature),
     timeoutMs: parameters.timeoutMs,
+    priority: parameters.priority,
   }
 }
 

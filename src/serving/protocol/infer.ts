@@ -41,6 +41,7 @@ export async function answerInfer(
       outputs: wantedOutputs(call, model),
       signal: signalOfClose(reply.raw),
       deadlineAt: deadlineOf(call, input),
+      priority: call.priority,
     })
     return await sendResult(model, call, result, { ...input, inputMs }, reply, limits)
   } catch (error) {
@@ -80,8 +81,8 @@ function sendResult(
   const encoded = encodeOrRelease(model, call, result, limits)
   const outputMs = performance.now() - startedAt
   const times = { queueMs: result.queueMs, inputMs, inferMs: result.runMs, outputMs }
-  model.statistics.recordSuccess(times)
-  const headers = responseHeaders(encoded, times)
+  model.statistics.recordSuccess(times, result)
+  const headers = responseHeaders(encoded, serverTiming(times, result))
   if (encoding !== undefined) return sendCompressed(reply, headers, encoded, result, encoding)
   return encoded.length < copyBelowBytes
     ? sendCopy(reply, headers, encoded, result)
@@ -102,22 +103,22 @@ function encodeOrRelease(
   }
 }
 
-function responseHeaders({ headerLength, length }: EncodedResponse, times: RequestTimes): Record<string, string> {
+function responseHeaders({ headerLength, length }: EncodedResponse, timing: string): Record<string, string> {
   const binary: Record<string, string> =
     headerLength === undefined ? {} : { 'inference-header-content-length': String(headerLength) }
   return {
     ...binary,
     'content-type': headerLength === undefined ? 'application/json' : 'application/octet-stream',
     'content-length': String(length),
-    'server-timing': serverTiming(times),
+    'server-timing': timing,
   }
 }
 
-function serverTiming({ queueMs, inputMs, inferMs, outputMs }: RequestTimes): string {
+function serverTiming({ queueMs, inputMs, inferMs, outputMs }: RequestTimes, { batchSize }: LaneResult): string {
   const entry = (name: string, ms: number) => `${name};dur=${ms.toFixed(3)}`
   return [
     entry('queue', queueMs),
-    'batch;desc="1"',
+    `batch;desc="${batchSize}"`,
     entry('input', inputMs),
     entry('infer', inferMs),
     entry('output', outputMs),

@@ -1,7 +1,7 @@
 import { datatypeOf, datatypeTable } from '../datatypes.ts'
 import type { TensorInfo } from '../../engine/serving.ts'
 import type { ServedVersion } from '../served-version.ts'
-import type { Duration } from '../statistics.ts'
+import type { BatchTotals } from '../statistics.ts'
 
 const platform = 'onnxruntime_onnx'
 
@@ -26,35 +26,44 @@ function shapeOf({ dims }: TensorInfo): number[] {
 
 /**
  * GET /v2/models/{name}/config, in the words of Triton's model configuration. `max_batch_size` 0 says that shapes
- * are whole, without a batch dimension that is left out.
+ * are whole; above 0 every shape here leaves the batch dimension out, as clients then expect.
  */
 export function modelConfig(model: ServedVersion): object {
   return {
     name: model.name,
     platform,
     backend: 'onnxruntime',
-    max_batch_size: 0,
-    input: model.inputs.map(tensorConfig),
-    output: model.outputs.map(tensorConfig),
+    max_batch_size: model.batching?.maxBatch ?? 0,
+    input: model.inputs.map((info) => tensorConfig(info, model)),
+    output: model.outputs.map((info) => tensorConfig(info, model)),
+    ...batchingConfig(model),
     instance_group: [{ name: model.name, kind: 'KIND_CPU', count: model.instances }],
   }
 }
 
-function tensorConfig(info: TensorInfo): object {
+function batchingConfig({ batching }: ServedVersion): object {
+  if (batching === undefined) return {}
+  const preferred = batching.buckets.length === 0 ? {} : { preferred_batch_size: batching.buckets }
+  const max_queue_delay_microseconds = Math.round(batching.maxDelayMs * 1000)
+  return { dynamic_batching: { ...preferred, max_queue_delay_microseconds } }
+}
+
+function tensorConfig(info: TensorInfo, { batching }: ServedVersion): object {
   const datatype = datatypeOf(info.dtype)
-  return { name: info.name, data_type: datatype && datatypeTable[datatype].config, dims: shapeOf(info) }
+  const dims = batching === undefined ? shapeOf(info) : shapeOf(info).slice(1)
+  return { name: info.name, data_type: datatype && datatypeTable[datatype].config, dims }
 }
 
 /** GET …/stats of one version. Clients read the numbers as unsigned integers, so there are no others. */
 export function modelStatistics({ name, version, statistics }: ServedVersion): object {
-  const { success, fail, queue, input, infer, output, lastInference } = statistics.snapshot()
+  const { success, fail, queue, input, infer, output, lastInference, ...totals } = statistics.snapshot()
   const none = { count: 0, ns: 0 }
   return {
     name,
     version,
     last_inference: lastInference,
-    inference_count: success.count,
-    execution_count: success.count,
+    inference_count: totals.inferences,
+    execution_count: totals.executions,
     inference_stats: {
       success,
       fail,
@@ -65,10 +74,10 @@ export function modelStatistics({ name, version, statistics }: ServedVersion): o
       cache_hit: none,
       cache_miss: none,
     },
-    batch_stats: success.count === 0 ? [] : [batchOfOne(input, infer, output)],
+    batch_stats: totals.batches.map(batchStatistics),
   }
 }
 
-function batchOfOne(input: Duration, infer: Duration, output: Duration): object {
-  return { batch_size: 1, compute_input: input, compute_infer: infer, compute_output: output }
+function batchStatistics({ batchSize, input, infer, output }: BatchTotals): object {
+  return { batch_size: batchSize, compute_input: input, compute_infer: infer, compute_output: output }
 }

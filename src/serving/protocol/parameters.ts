@@ -10,10 +10,12 @@ export interface InferParameters {
   readonly binaryOutput: boolean
   /** `timeout`, microseconds in the protocol. */
   readonly timeoutMs: number | undefined
+  /** `priority`: 1 goes first; 0, or none, is the default. */
+  readonly priority: number | undefined
 }
 
 /**
- * Request-level parameters. Priority, sequence ids and custom ones are accepted and have no effect.
+ * Request-level parameters. Sequence ids and custom ones are accepted and have no effect.
  * @throws HastenError `invalid_request`
  */
 export function readParameters(value: unknown, pointer: string): InferParameters {
@@ -23,6 +25,7 @@ export function readParameters(value: unknown, pointer: string): InferParameters
   return {
     binaryOutput: readFlag(parameters.binary_data_output, `${pointer}/binary_data_output`) ?? false,
     timeoutMs: readTimeout(parameters.timeout, `${pointer}/timeout`),
+    priority: readPriority(parameters.priority, `${pointer}/priority`),
   }
 }
 
@@ -77,4 +80,9 @@ function readTimeout(value: unknown, pointer: string): number | undefined {
   if (value === undefined || value === 0) return undefined
   if (Number.isSafeInteger(value) && (value as number) > 0) return (value as number) / microsecondsPerMillisecond
   throw invalidAt(pointer, 'timeout must be an integer number of microseconds')
+}
+
+function readPriority(value: unknown, pointer: string): number | undefined {
+  if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= 0)) return value as number | undefined
+  throw invalidAt(pointer, 'priority must be an integer from 0')
 }

@@ -1,6 +1,17 @@
 import { HastenError } from '../../errors.ts'
-import type { BorrowedOutputs, Feeds, RunOptions, Session } from '../../engine/serving.ts'
+import type { Session } from '../../engine/serving.ts'
+import { createArrivals } from './arrivals.ts'
+import { batchKeyOf, chooseMembers, holdMs, paddedRows, type Batching } from './batch-plan.ts'
+import { createBatchBuffers } from './batch-tensors.ts'
+import type { LaneCore } from './core.ts'
+import { createLatencyModel, type Observation } from './latency-model.ts'
+import { createQueue } from './queue.ts'
+import { deadlineOf, priorityOf, type LaneRequest, type LaneResult, type Ticket } from './request.ts'
+import { runAlone } from './run-alone.ts'
+import { runTogether } from './run-together.ts'
 import type { RunSlots } from './run-slots.ts'
+
+export type { LaneRequest, LaneResult } from './request.ts'
 
 export interface LaneOptions {
   readonly session: Session
@@ -9,27 +20,16 @@ export interface LaneOptions {
   readonly maxQueue: number
   /** Runs at a time. */
   readonly maxInFlight: number
-}
-
-export interface LaneRequest {
-  readonly feeds: Feeds
-  /** Outputs wanted; all of them when undefined. */
-  readonly outputs: readonly string[] | undefined
-  /** Aborts when the client goes away: queued work is dropped, a run is ended. */
-  readonly signal: AbortSignal
-  /** `performance.now()` after which nobody wants the answer. */
-  readonly deadlineAt: number | undefined
-}
-
-export interface LaneResult extends BorrowedOutputs {
-  readonly queueMs: number
-  readonly runMs: number
+  /** How requests share runs; each has its own when undefined. */
+  readonly batching?: Batching | undefined
+  /** What runs took before the first request. */
+  readonly observations?: readonly Observation[]
 }
 
 interface LaneState {
   readonly queued: number
   readonly inFlight: number
-  /** Moving average of a run. */
+  /** What a run of one row takes, by recent ones. */
   readonly runMs: number
   /** Since the oldest run in flight started; 0 when none is. */
   readonly oldestRunMs: number
@@ -52,41 +52,21 @@ export interface Lane {
   drain(): Promise<void>
 }
 
-interface Ticket {
-  readonly request: LaneRequest
-  readonly queuedAt: number
-  readonly resolve: (result: LaneResult) => void
-  readonly reject: (error: unknown) => void
-  /** Undoes the listeners of a waiting ticket. */
-  stopWaiting: () => void
-}
-
-interface LaneCore {
-  readonly options: LaneOptions
-  readonly queue: Set<Ticket>
-  /** When each run in flight started. */
-  readonly runs: Set<{ readonly at: number }>
-  /** Moving average; 0 before the first run. */
-  runMs: number
-  failuresInRow: number
-  /** Called when the lane is empty; undefined while it takes requests. */
-  drained: (() => void)[] | undefined
-  /** One function per lane, so that the slots know it again. */
-  readonly pump: () => void
-}
-
-/** Weight of the newest run in the moving average: about the last ten runs count. */
-const newestWeight = 0.1
 const nothing = () => {}
 
 export function createLane(options: LaneOptions): Lane {
   const core: LaneCore = {
     options,
-    queue: new Set(),
+    queue: createQueue(),
     runs: new Set(),
-    runMs: 0,
+    latency: createLatencyModel(options.observations),
+    arrivals: createArrivals(),
+    buffers: createBatchBuffers(options.maxInFlight),
+    sequence: 0,
     failuresInRow: 0,
     drained: undefined,
+    wakeUp: undefined,
+    hold: undefined,
     pump: () => pump(core),
   }
   return {
@@ -95,7 +75,7 @@ export function createLane(options: LaneOptions): Lane {
     state: () => ({
       queued: core.queue.size,
       inFlight: core.runs.size,
-      runMs: core.runMs,
+      runMs: core.latency.predict(1),
       oldestRunMs: oldestOf(core.runs),
       failuresInRow: core.failuresInRow,
     }),
@@ -111,12 +91,37 @@ async function submit(core: LaneCore, request: LaneRequest): Promise<LaneResult>
   const refused = refusalOf(core, request)
   if (refused !== undefined) throw refused
   return new Promise<LaneResult>((resolve, reject) => {
-    const ticket = { request, queuedAt: performance.now(), resolve, reject, stopWaiting: nothing }
-    if (core.queue.size === 0 && canStart(core)) return void run(core, ticket)
-    const full = overloadOf(core)
-    if (full === undefined) wait(core, ticket)
-    else reject(full)
+    const ticket = createTicket(core, request, resolve, reject)
+    const { batching } = core.options
+    if (batching === undefined && core.queue.size === 0 && canStart(core)) return void run(core, [ticket])
+    const error = overloadOf(core) ?? latenessOf(core, ticket)
+    if (error !== undefined) return reject(error)
+    wait(core, ticket)
+    if (batching !== undefined) wakeSoon(core, ticket)
   })
+}
+
+function createTicket(
+  core: LaneCore,
+  request: LaneRequest,
+  resolve: Ticket['resolve'],
+  reject: Ticket['reject'],
+): Ticket {
+  const { batching } = core.options
+  const { rows, key } = batching === undefined ? { rows: 1 } : batchKeyOf(request, batching.maxBatch)
+  const [sequence, priority, queuedAt] = [core.sequence++, priorityOf(request), performance.now()]
+  return {
+    request,
+    sequence,
+    priority,
+    queuedAt,
+    rows,
+    key,
+    resolve,
+    reject,
+    stopWaiting: nothing,
+    leaveBatch: undefined,
+  }
 }
 
 function refusalOf(core: LaneCore, { signal, deadlineAt }: LaneRequest): HastenError | undefined {
@@ -126,11 +131,35 @@ function refusalOf(core: LaneCore, { signal, deadlineAt }: LaneRequest): HastenE
   return new HastenError('run_deadline', 'the deadline passed before the request could run')
 }
 
-function overloadOf({ options, queue, runs, runMs }: LaneCore): HastenError | undefined {
-  if (queue.size < options.maxQueue || runs.size < options.maxInFlight) return undefined
-  const waitMs = (runMs * (queue.size + runs.size)) / options.maxInFlight
+function overloadOf(core: LaneCore): HastenError | undefined {
+  const { options, queue, runs } = core
+  const perRun = options.batching?.maxBatch ?? 1
+  // What free runs will take does not wait, though it is in the queue until they start.
+  if (queue.size < options.maxQueue + (options.maxInFlight - runs.size) * perRun) return undefined
+  const runMs = core.latency.predict(perRun)
+  const waitMs = (runMs * (Math.ceil(queue.size / perRun) + runs.size)) / options.maxInFlight
   const detail = `${queue.size} requests wait; at ${runMs.toFixed(1)} ms a run they take ${Math.ceil(waitMs)} ms`
-  return new HastenError('overloaded', detail, { retryAfter: Math.max(1, Math.ceil(waitMs / 1000)) })
+  return new HastenError('overloaded', detail, { retryAfter: retryAfter(waitMs) })
+}
+
+function retryAfter(waitMs: number): number {
+  return Math.max(1, Math.ceil(waitMs / 1000))
+}
+
+/**
+ * Refuses what would wait past its deadline, while it can still go elsewhere. What could start now is always tried:
+ * an estimate that is too high must not keep itself alive.
+ */
+function latenessOf(core: LaneCore, ticket: Ticket): HastenError | undefined {
+  const { options, queue, runs, latency } = core
+  if (ticket.request.deadlineAt === undefined || runs.size < options.maxInFlight) return undefined
+  const perRun = options.batching?.maxBatch ?? 1
+  const roundsBefore = Math.floor(queue.ahead(ticket) / perRun / options.maxInFlight)
+  const waitMs = roundsBefore * latency.predict(perRun)
+  const endMs = waitMs + latency.predict(ticket.rows)
+  if (performance.now() + endMs <= deadlineOf(ticket)) return undefined
+  const detail = `by the runs before it the answer would take ${Math.ceil(endMs)} ms, longer than its deadline allows`
+  return new HastenError('overloaded', detail, { retryAfter: retryAfter(waitMs) })
 }
 
 function canStart({ options, runs, pump }: LaneCore): boolean {
@@ -141,29 +170,48 @@ function canStart({ options, runs, pump }: LaneCore): boolean {
 }
 
 function pump(core: LaneCore): void {
-  for (const ticket of core.queue) {
+  const { queue, runs, options } = core
+  while (queue.size > 0 && runs.size < options.maxInFlight) {
+    const members = chooseMembers(queue, options.batching, core.latency)
+    const waitMs = core.drained === undefined ? holdMs(members, options.batching, core.latency, core.arrivals) : 0
+    if (waitMs > 0) return hold(core, waitMs)
     if (!canStart(core)) return
-    leaveQueue(core, ticket)
-    void run(core, ticket)
+    for (const ticket of members) queue.remove(ticket)
+    void run(core, members)
   }
-  if (core.drained === undefined || core.runs.size > 0) return
+  if (core.drained === undefined || queue.size > 0 || runs.size > 0) return
   for (const done of core.drained) done()
 }
 
-async function run(core: LaneCore, ticket: Ticket): Promise<void> {
+function hold(core: LaneCore, waitMs: number): void {
+  clearTimeout(core.hold)
+  core.hold = setTimeout(core.pump, waitMs)
+}
+
+/** Requests that were read in one turn of the event loop go together; that costs none of them time. */
+function wakeSoon(core: LaneCore, ticket: Ticket): void {
+  core.arrivals.record(ticket.queuedAt)
+  if (core.wakeUp !== undefined) return
+  core.wakeUp = setImmediate(() => {
+    core.wakeUp = undefined
+    pump(core)
+  })
+}
+
+async function run(core: LaneCore, members: readonly Ticket[]): Promise<void> {
   const start = { at: performance.now() }
   core.runs.add(start)
+  const [ticket] = members
+  const { batching } = core.options
   try {
-    const { request } = ticket
-    const borrowed = await core.options.session.runBorrowed(request.feeds, runOptions(request, start.at))
-    const runMs = performance.now() - start.at
-    core.runMs = core.runMs === 0 ? runMs : core.runMs + newestWeight * (runMs - core.runMs)
-    core.failuresInRow = 0
-    const release = () => borrowed.release()
-    ticket.resolve({ outputs: borrowed.outputs, release, queueMs: start.at - ticket.queuedAt, runMs })
+    if (ticket === undefined) return
+    const rows = members.reduce((sum, member) => sum + member.rows, 0)
+    const size = batching === undefined || ticket.key === undefined ? rows : paddedRows(rows, batching)
+    if (members.length === 1 && size === rows) await runAlone(core, ticket)
+    else await runTogether(core, members, rows, size)
   } catch (error) {
-    if (error instanceof HastenError && error.code === 'run_failed') core.failuresInRow++
-    ticket.reject(error)
+    // Before the run: no memory for the inputs, say.
+    for (const member of members) member.reject(error)
   } finally {
     core.runs.delete(start)
     core.options.slots.give()
@@ -184,13 +232,11 @@ function wait(core: LaneCore, ticket: Ticket): void {
   core.queue.add(ticket)
 }
 
-function leaveQueue(core: LaneCore, ticket: Ticket): void {
-  core.queue.delete(ticket)
-  ticket.stopWaiting()
-}
-
+/** Gives up a ticket that waits, or that runs in a batch: its inputs have been copied then. */
 function drop(core: LaneCore, ticket: Ticket, error: HastenError): void {
-  leaveQueue(core, ticket)
+  ticket.stopWaiting()
+  core.queue.remove(ticket)
+  ticket.leaveBatch?.()
   ticket.reject(error)
   pump(core)
 }
@@ -198,12 +244,4 @@ function drop(core: LaneCore, ticket: Ticket, error: HastenError): void {
 function oldestOf(runs: LaneCore['runs']): number {
   const [first] = runs
   return first === undefined ? 0 : performance.now() - first.at
-}
-
-function runOptions({ outputs, signal, deadlineAt }: LaneRequest, now: number): RunOptions {
-  return {
-    signal,
-    ...(outputs === undefined ? {} : { outputs }),
-    ...(deadlineAt === undefined ? {} : { deadlineMs: Math.max(1, deadlineAt - now) }),
-  }
 }

@@ -9,6 +9,7 @@ describe('the options of a version', () => {
       maxQueue: 100,
       maxInFlight: 4,
       allowNonFinite: false,
+      batching: undefined,
     })
   })
 
@@ -21,6 +22,7 @@ describe('the options of a version', () => {
       maxQueue: 0,
       maxInFlight: 7,
       allowNonFinite: true,
+      batching: undefined,
     })
   })
 
@@ -29,11 +31,27 @@ describe('the options of a version', () => {
     expect(resolveOptions({ intraOpThreads: 0 }, {}, 6).maxInFlight).toBe(1)
   })
 
-  test.each([[{ max_queue: -1 }], [{ max_in_flight: 0 }], [{ unknown: 1 }], [{ session: 'fast' }]])(
-    '%j is refused',
-    (wrong) => {
-      expect(() => resolveOptions({}, wrong, 2)).toThrow(expect.objectContaining({ code: 'session_option_invalid' }))
-      expect(() => resolveOptions({}, wrong, 2)).toThrow(HastenError)
-    },
-  )
+  test('batching has no delay and any size unless told; buckets are sorted', () => {
+    expect(resolveOptions({}, { batching: { max_batch: 8 } }, 2).batching).toEqual({
+      maxBatch: 8,
+      maxDelayMs: 0,
+      buckets: [],
+    })
+    const batching = { max_batch: 8, max_delay_ms: 2.5, buckets: [8, 1, 4, 4] }
+    expect(resolveOptions({}, { batching }, 2).batching).toEqual({ maxBatch: 8, maxDelayMs: 2.5, buckets: [1, 4, 8] })
+  })
+
+  test.each([
+    [{ max_queue: -1 }],
+    [{ max_in_flight: 0 }],
+    [{ unknown: 1 }],
+    [{ session: 'fast' }],
+    [{ batching: {} }],
+    [{ batching: { max_batch: 1 } }],
+    [{ batching: { max_batch: 8, buckets: [4] } }],
+    [{ batching: { max_batch: 8, buckets: [] } }],
+  ])('%j is refused', (wrong) => {
+    expect(() => resolveOptions({}, wrong, 2)).toThrow(expect.objectContaining({ code: 'session_option_invalid' }))
+    expect(() => resolveOptions({}, wrong, 2)).toThrow(HastenError)
+  })
 })

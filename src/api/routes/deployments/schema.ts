@@ -18,6 +18,30 @@ import {
 
 const deploymentStates = ['pending', 'loading', 'ready', 'failed'] as const
 
+const batching = Type.Object(
+  {
+    max_batch: Type.Integer({ minimum: 2, maximum: 4096, description: 'Rows of a run at most.' }),
+    max_delay_ms: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 60_000,
+        description: 'Longest wait for others while a run is free. Default 0.',
+      }),
+    ),
+    buckets: Type.Optional(
+      Type.Array(Type.Integer({ minimum: 1, maximum: 4096 }), {
+        minItems: 1,
+        maxItems: 64,
+        description: 'Sizes that runs are padded to; the largest must be max_batch.',
+      }),
+    ),
+  },
+  {
+    ...closed,
+    description: 'Lets requests share runs along the first axis; refused at load when answers would change.',
+  },
+)
+
 /** What a version may be told besides what its model was measured with. */
 const versionOptions = Type.Object(
   {
@@ -25,6 +49,7 @@ const versionOptions = Type.Object(
     max_queue: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000, description: 'Requests that may wait.' })),
     max_in_flight: Type.Optional(Type.Integer({ minimum: 1, maximum: 1024, description: 'Runs at once.' })),
     allow_non_finite: Type.Optional(Type.Boolean({ description: 'NaN from the probe is no failure.' })),
+    batching: Type.Optional(batching),
   },
   closed,
 )
