@@ -36,11 +36,12 @@ export async function inferMessage(
       outputs: call.outputs.length === model.outputs.length ? undefined : call.outputs.map(({ name }) => name),
       signal,
       deadlineAt: until === Infinity ? undefined : until,
+      priority: call.priority,
     })
     const ranAt = performance.now()
     const bytes = writeAndRelease(result, () => write(encodeMessage(call, model, result.outputs)))
     const outputMs = performance.now() - ranAt
-    model.statistics.recordSuccess({ queueMs: result.queueMs, inputMs, inferMs: result.runMs, outputMs })
+    model.statistics.recordSuccess({ queueMs: result.queueMs, inputMs, inferMs: result.runMs, outputMs }, result)
     return bytes
   } catch (error) {
     model.statistics.recordFailure(error, performance.now() - receivedAt)
