@@ -6,6 +6,7 @@ const benchmarks: Readonly<Record<string, () => Promise<{ run: () => Promise<Ben
   artifacts: async () => import('./artifacts.ts'),
   attention: async () => import('./attention.ts'),
   autodiff: async () => import('./autodiff.ts'),
+  batching: async () => import('./serving/batching.ts'),
   calibration: async () => import('./calibration.ts'),
   codec: async () => import('./codec.ts'),
   'job-latency': async () => import('./job-latency.ts'),

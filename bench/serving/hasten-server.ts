@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { createOrtRuntime } from '../../src/engine/runtime/ort/index.ts'
 import { createKeyAuthorizer } from '../../src/serving/authorize.ts'
+import { proveBatching } from '../../src/serving/deployments/batching.ts'
 import { createCatalog } from '../../src/serving/deployments/catalog.ts'
 import { createEntry } from '../../src/serving/deployments/entry.ts'
 import { resolveOptions } from '../../src/serving/deployments/options.ts'
@@ -11,12 +12,15 @@ import { createRunSlots } from '../../src/serving/scheduler/run-slots.ts'
 import { createStatistics } from '../../src/serving/statistics.ts'
 import { createLogger, createMetrics } from '../../src/telemetry.ts'
 
-const [path = ''] = process.argv.slice(2)
+/** The model's path, and the version's options as JSON. */
+const [path = '', given = '{}'] = process.argv.slice(2)
 const cores = availableParallelism()
 const runtime = createOrtRuntime({ maxRunsInFlight: cores })
-const options = resolveOptions({}, {}, cores)
+const options = resolveOptions({}, JSON.parse(given) as object, cores)
 const session = await runtime.createSession({ path }, { session: options.session })
-const { maxQueue, maxInFlight } = options
+const { maxQueue, maxInFlight, batching } = options
+const signal = new AbortController().signal
+const observations = batching === undefined ? [] : await proveBatching(session, batching, signal)
 const now = new Date()
 const entry = createEntry({
   id: 'dep_bench',
@@ -39,7 +43,8 @@ entry.current = {
     inputs: session.inputs,
     outputs: session.outputs,
     instances: maxInFlight,
-    lane: createLane({ session, slots: createRunSlots(cores), maxQueue, maxInFlight }),
+    batching,
+    lane: createLane({ session, slots: createRunSlots(cores), maxQueue, maxInFlight, batching, observations }),
     statistics: createStatistics(),
   },
   probe: async () => {},
