@@ -14,6 +14,17 @@ const scale = (factor: number) =>
     nodes: [['Mul', ['x', 'f'], ['y']]],
   })
 
+/** Each row less the sum of all, so that an answer depends on the others of its batch. */
+const total = buildModel({
+  inputs: { x: ['float32', ['N', 2]] },
+  outputs: { y: ['float32', ['N', 2]] },
+  initializers: { axes: tensorOf('int64', [1], BigInt64Array.of(0n)) },
+  nodes: [
+    ['ReduceSum', ['x', 'axes'], ['t']],
+    ['Sub', ['x', 't'], ['y']],
+  ],
+})
+
 /** Runs for a tenth of a second and more, also on a fast machine: a chain of products of large matrices. */
 const slow = (() => {
   const side = 768
@@ -102,6 +113,7 @@ describe('a deployment', () => {
     ['is not ONNX', () => Buffer.from('no model'), {}, 'model_load_failed', /.+/],
     ['gives NaN', () => scale(Number.NaN), {}, 'model_run_failed', /output 'y' is NaN or infinite/],
     ['has wrong options', () => scale(5), { max_queue: -1 }, 'session_option_invalid', /max_queue/],
+    ['cannot be batched', () => total, { batching: { max_batch: 4 } }, 'session_option_invalid', /batching: a row of/],
   ]
   test.each(failures)('of a model that %s fails and says why', async (name, bytes, options, code, detail) => {
     const deployment = name.replaceAll(' ', '-')
@@ -127,6 +139,25 @@ describe('a deployment', () => {
     })
     expect((await fetch(`${server.url}/readyz`)).status).toBe(200)
     await bench.storage.deployments.remove(project, deployment)
+  })
+
+  test('that is batched answers each request with its own rows, in fewer runs', async () => {
+    // Long enough for all to come; the batch of eight is full then.
+    const batching = { max_batch: 8, max_delay_ms: 60_000, buckets: [1, 8] }
+    await deploy('batched', scale(3), { batching, max_in_flight: 1 })
+    await untilReady(server.url, 'batched')
+    expect((await scaled(server.url, 'batched')).data).toEqual([3, 6])
+    const ask = async (value: number) => {
+      const body = JSON.stringify({ inputs: [{ name: 'x', shape: [1, 2], datatype: 'FP32', data: [value, -value] }] })
+      const response = await fetch(`${server.url}/v2/models/batched/infer`, { method: 'POST', body })
+      const { outputs } = (await response.json()) as { outputs: [{ data: number[] }] }
+      return [outputs[0].data, response.headers.get('server-timing')?.match(/batch;desc="\d+"/)?.[0]]
+    }
+    const values = [1, 2, 3, 4, 5, 6, 7, 8]
+    const answers = await Promise.all(values.map(ask))
+    expect(answers).toEqual(values.map((value) => [[3 * value, -3 * value], 'batch;desc="8"']))
+    const { executions, inferences } = server.deployments.catalog.find(project, 'batched').statistics.snapshot()
+    expect([executions, inferences]).toEqual([2, 9])
   })
 
   test('may be allowed to give NaN', async () => {
