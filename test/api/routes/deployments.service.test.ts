@@ -30,7 +30,7 @@ async function report(name: string, state: 'ready' | 'failed', version = 1) {
 
 describe('POST /v1/deployments', () => {
   it('makes version 1 of a model, pending until a server has it', async () => {
-    const options = { session: { intraOpThreads: 2 }, max_queue: 10 }
+    const options = { session: { intraOpThreads: 2 }, max_queue: 10, batching: { max_batch: 8, buckets: [1, 8] } }
     const answer = await create({ name: 'digits', model, options, metadata: { team: 'ocr' } })
     expect(answer.status).toBe(201)
     expect(answer.headers['location']).toBe('/v1/deployments/digits')
@@ -86,6 +86,7 @@ describe('POST /v1/deployments', () => {
     ['an unknown model', { model: 'mdl_00000000000000000000000000' }, 404, 'not_found'],
     ['an unknown job', { job: 'job_00000000000000000000000000' }, 404, 'not_found'],
     ['a bad name', { model: 'MODEL', name: 'A/b' }, 400, 'invalid_request'],
+    ['a batch of one', { model: 'MODEL', options: { batching: { max_batch: 1 } } }, 400, 'invalid_request'],
     [
       'an option the runtime may not have',
       { model: 'MODEL', options: { session: { optimizedModelFilePath: '/etc/x' } } },
