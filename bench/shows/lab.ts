@@ -41,7 +41,7 @@ export interface Lab {
   readonly folder: string
   /** The file of the result. */
   make(made: Made): Promise<string>
-  /** Share of the samples that both models get right, in percent. */
+  /** Share of the samples that a model gets right, in percent. */
   score(file: string, dataset: string): Promise<number>
   /** How many times as fast the second model is, one sample a run. */
   race(baseline: string, optimized: string, dataset: string): Promise<Evidence>

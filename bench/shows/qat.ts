@@ -20,7 +20,7 @@ export async function run(): Promise<BenchResult> {
     return {
       float: await lab.score(teacher, data.test),
       post: await make([{ pass: 'quantize.static', options: scheme }]),
-      aware: await make([{ pass: 'qat', options: { ...training(seed, 2, 0.0003), ...scheme, learnFrom: 'original' } }]),
+      aware: await make([{ pass: 'qat', options: { ...training(seed, 1, 0.0003), ...scheme, learnFrom: 'original' } }]),
     }
   })
   const mean = (of: (each: (typeof found)[number]) => number) => estimateMean(found.map(of))
