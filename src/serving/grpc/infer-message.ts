@@ -35,6 +35,7 @@ export function decodeMessage(request: ModelInferRequest, signature: Signature, 
   const outputs = request.outputs.map(({ name, parameters }) => {
     return { name, parameters: { ...scalarsOf(parameters), binary_data: true } }
   })
+  const { timeoutMs, priority } = readParameters(given, '/parameters')
   return {
     id: request.id === '' ? undefined : request.id,
     feeds: feedsOf(
@@ -42,7 +43,8 @@ export function decodeMessage(request: ModelInferRequest, signature: Signature, 
       signature,
     ),
     outputs: readOutputs(outputs, true, signature),
-    timeoutMs: readParameters(given, '/parameters').timeoutMs,
+    timeoutMs,
+    priority,
   }
 }
 
