@@ -47,8 +47,7 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
     limits: { maxBodyBytes: config.maxInferBytes, maxJsonBytes: config.maxJsonTensorBytes },
   }
   const app = buildServing({ ...deps, metrics: createMetrics() })
-  const url = await app.listen({ host: config.host, port: config.servePort })
-  const grpc = await startGrpcIfWanted(config, deps)
+  let grpc: RunningGrpc | undefined
   const close = async () =>
     closeAll([
       async () => announceStop(stopping, config),
@@ -58,7 +57,15 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
       async () => storage.close(),
       async () => database.close(),
     ])
-  return { url, close }
+  try {
+    const url = await app.listen({ host: config.host, port: config.servePort })
+    grpc = await startGrpcIfWanted(config, deps)
+    return { url, close }
+  } catch (error) {
+    // A port that is taken: what runs already would keep the process alive.
+    await close()
+    throw error
+  }
 }
 
 async function startGrpcIfWanted(
