@@ -1,10 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { createOrtRuntime } from '../src/engine/runtime/ort/index.ts'
-import { describeCpu } from '../src/jobs/hosts/cpu.ts'
 import { python } from './child.ts'
-import { makeOurs, makeTheirs, type Artifact, type Host } from './matrix/artifacts.ts'
+import { makeOurs, makeTheirs, openHost, type Artifact, type Host } from './matrix/artifacts.ts'
 import { prepareCases, type MatrixCase } from './matrix/cases.ts'
 import { pairFastest, type Candidate, type Pairing } from './matrix/choose.ts'
 import { compareFastest, judgeArtifacts } from './matrix/judge.ts'
@@ -37,15 +35,7 @@ interface Row {
 export async function run(only: (name: string) => boolean = () => true): Promise<BenchResult> {
   if (python === undefined) return leaveOut()
   const folder = await mkdtemp(path.join(tmpdir(), 'hasten-matrix-'))
-  const host: Host = {
-    cpu: await describeCpu(),
-    runtime: createOrtRuntime(),
-    runtimeModule: {
-      url: new URL('../src/engine/runtime/ort/index.ts', import.meta.url).href,
-      factory: 'createOrtRuntime',
-    },
-    threads,
-  }
+  const host = await openHost(threads)
   try {
     const rows: Row[] = []
     for (const each of await prepareCases(folder)) {

@@ -14,13 +14,14 @@ const benchmarks: Readonly<Record<string, () => Promise<{ run: () => Promise<Ben
   prediction: async () => import('./serving/prediction.ts'),
   recipes: async () => import('./recipes.ts'),
   'shows-distill': async () => import('./shows/distill.ts'),
+  'shows-ocr': async () => import('./shows/ocr.ts'),
   'shows-prune': async () => import('./shows/prune.ts'),
   'shows-qat': async () => import('./shows/qat.ts'),
   training: async () => import('./training.ts'),
 }
 
 /** Many minutes to an hour each: run only when named. */
-const longOnes: ReadonlySet<string> = new Set(['recipes', 'shows-distill', 'shows-prune', 'shows-qat'])
+const longOnes: ReadonlySet<string> = new Set(['recipes', 'shows-distill', 'shows-ocr', 'shows-prune', 'shows-qat'])
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !(name in benchmarks))

@@ -11,7 +11,8 @@ import {
   type Runtime,
   type RuntimeModule,
 } from '../../src/engine/index.ts'
-import type { CpuInfo } from '../../src/jobs/hosts/cpu.ts'
+import { createOrtRuntime } from '../../src/engine/runtime/ort/index.ts'
+import { describeCpu, type CpuInfo } from '../../src/jobs/hosts/cpu.ts'
 import { runPython } from '../child.ts'
 import type { MatrixCase } from './cases.ts'
 
@@ -20,14 +21,8 @@ export type Artifact =
   | { readonly name: string; readonly path: string }
   | { readonly name: string; readonly error: string }
 
-const recipes: Readonly<Record<string, object>> = {
-  lossless: builtinRecipes.lossless,
-  'int8-dynamic': builtinRecipes['int8-dynamic'],
-  'int8-static': builtinRecipes['int8-static'],
-  'int8-mixed': builtinRecipes['int8-mixed'],
-  auto: builtinRecipes.auto,
-  w8: builtinRecipes.w8,
-}
+const recipeNames = ['lossless', 'int8-dynamic', 'int8-static', 'int8-mixed', 'auto', 'w8'] as const
+type RecipeName = (typeof recipeNames)[number]
 
 export interface Host {
   readonly cpu: CpuInfo
@@ -36,11 +31,23 @@ export interface Host {
   readonly threads: number
 }
 
+/** This machine, with a runtime of its own. */
+export async function openHost(threads: number): Promise<Host> {
+  const url = new URL('../../src/engine/runtime/ort/index.ts', import.meta.url).href
+  const runtimeModule = { url, factory: 'createOrtRuntime' }
+  return { cpu: await describeCpu(), runtime: createOrtRuntime(), runtimeModule, threads }
+}
+
 /** What each recipe makes of a model, as a job on this host would. */
-export async function makeOurs(each: MatrixCase, folder: string, host: Host): Promise<Artifact[]> {
+export async function makeOurs(
+  each: MatrixCase,
+  folder: string,
+  host: Host,
+  only: readonly RecipeName[] = recipeNames,
+): Promise<Artifact[]> {
   const artifacts: Artifact[] = []
-  for (const [name, recipe] of Object.entries(recipes)) {
-    artifacts.push(await runOne({ name, recipe, workDir: path.join(folder, name) }, each, host))
+  for (const name of only) {
+    artifacts.push(await runOne({ name, recipe: builtinRecipes[name], workDir: path.join(folder, name) }, each, host))
   }
   return artifacts
 }

@@ -81,20 +81,26 @@ export async function prepareCases(folder: string): Promise<MatrixCase[]> {
   ]
 }
 
-async function paintCase(folder: string, name: keyof typeof ocrModels): Promise<MatrixCase> {
-  const { dims, draw, scale, metric, floor, ...counts } = pictures[name]
-  const write = async (part: 'calibration' | 'evaluation', seed: number) => {
-    const file = path.join(folder, `${name}.${part}.npz`)
-    const pixels = paintAll(counts[part], seed, draw, scale)
-    await writeNpz(file, { x: tensorOf('float32', [counts[part], 3, ...dims], pixels) })
-    return file
-  }
+export async function paintCase(folder: string, name: keyof typeof ocrModels): Promise<MatrixCase> {
+  const { calibration, evaluation, metric, floor } = pictures[name]
   return {
     name: `PP-OCR ${name}`,
     model: ocrModels[name],
-    calibration: await write('calibration', 1),
-    evaluation: await write('evaluation', 2),
+    calibration: await paintSamples(path.join(folder, `${name}.calibration.npz`), name, calibration, 1),
+    evaluation: await paintSamples(path.join(folder, `${name}.evaluation.npz`), name, evaluation, 2),
     metric,
     floor,
   }
+}
+
+/** Pictures as a model gets them, without labels; other seeds give others. Writes an .npz and gives its path. */
+export async function paintSamples(
+  file: string,
+  name: keyof typeof ocrModels,
+  count: number,
+  seed: number,
+): Promise<string> {
+  const { dims, draw, scale } = pictures[name]
+  await writeNpz(file, { x: tensorOf('float32', [count, 3, ...dims], paintAll(count, seed, draw, scale)) })
+  return file
 }
