@@ -1,6 +1,6 @@
 import { affineParams, dequantizeValue, quantizeValue, type AffineOptions, type Range } from './affine.ts'
 import { entropyRange } from './entropy.ts'
-import { foldCounts, type Histogram } from './histogram.ts'
+import type { Histogram } from './histogram.ts'
 
 export type HistogramMethod = 'percentile' | 'entropy' | 'mse'
 
@@ -27,32 +27,39 @@ const choosers: Readonly<Record<HistogramMethod, Chooser>> = {
   mse: (histogram, seen, { affine }) => smallestError(histogram, seen, affine),
 }
 
-function symmetricPercentile(histogram: Histogram, percentile: number): Range {
-  const counts = foldCounts(histogram)
-  const max = (binsHolding(counts, percentile / 100) / counts.length) * histogram.threshold
+function symmetricPercentile({ counts, threshold }: Histogram, percentile: number): Range {
+  const half = counts.length / 2
+  const folded = (bin: number) => (counts[half + bin] as number) + (counts[half - 1 - bin] as number)
+  const max = (binsHolding(folded, half, totalOf(counts), percentile / 100) / half) * threshold
   return { min: -max, max }
 }
 
 /** Cuts half of what the percentile leaves out at each end. */
 function percentileRange({ counts, threshold }: Histogram, percentile: number): Range {
-  const cut = (100 - percentile) / 200
+  const share = 1 - (100 - percentile) / 200
   const half = counts.length / 2
+  const all = totalOf(counts)
   const edge = (bin: number) => ((bin - half) / half) * threshold
-  const fromAbove = binsHolding(counts.toReversed(), 1 - cut)
-  return { min: edge(counts.length - fromAbove), max: edge(binsHolding(counts, 1 - cut)) }
+  const fromBelow = binsHolding((bin) => counts[bin] as number, counts.length, all, share)
+  const fromAbove = binsHolding((bin) => counts[counts.length - 1 - bin] as number, counts.length, all, share)
+  return { min: edge(counts.length - fromAbove), max: edge(fromBelow) }
 }
 
-/** How many bins from the left hold at least `share` of everything. */
-function binsHolding(counts: Float64Array, share: number): number {
-  let all = 0
-  for (const count of counts) all += count
+function totalOf(counts: Float64Array): number {
+  let total = 0
+  for (const count of counts) total += count
+  return total
+}
+
+/** How many bins from the first on hold at least `share` of everything, looked for from the other end: few are cut. */
+function binsHolding(countAt: (bin: number) => number, length: number, all: number, share: number): number {
   const wanted = share * all
-  let sum = 0
-  for (let bin = 0; bin < counts.length; bin += 1) {
-    if (sum >= wanted) return bin
-    sum += counts[bin] as number
+  let held = all
+  for (let bins = length; bins > 0; bins -= 1) {
+    held -= countAt(bins - 1)
+    if (held < wanted) return bins
   }
-  return counts.length
+  return 0
 }
 
 const searchSteps = 64

@@ -108,14 +108,6 @@ export function coarsen({ threshold, counts }: Histogram, factor: number): Histo
   return { threshold, counts: coarse }
 }
 
-/** Counts of |x| in bins over 0 … threshold. */
-export function foldCounts({ counts }: Histogram): Float64Array {
-  const half = counts.length / 2
-  const folded = counts.slice(half)
-  for (let bin = 0; bin < half; bin += 1) folded[bin] = (folded[bin] as number) + (counts[half - 1 - bin] as number)
-  return folded
-}
-
 /** Sums of the first 0, 1, … all counts. */
 export function prefixSums(counts: ArrayLike<number>): Float64Array {
   const sums = new Float64Array(counts.length + 1)
