@@ -146,6 +146,32 @@ describe('a job that trains', () => {
     expect(job.verdict).toMatchObject({ passed: true })
   })
 
+  test('makes a student of half the width, taught by the original', async () => {
+    const id = await submit('distill-small', builtinRecipes['distill-small'], {
+      datasets: { calibration: unlabelled, eval: held },
+      gates: ['size <= 0.7 * baseline'],
+    })
+    const job = await jobs.untilOver(id, patience)
+    expect(job.error).toBeNull()
+    expect(stagesOf(job)).toBe('admit simplify optimize train verify measure package')
+    expect(notesOf(job, 'optimize')).toMatch(/\d+ channels became \d+/)
+    expect(notesOf(job)).toContain('learned from original at temperature 4; no labels were used')
+    expect(job.verdict).toMatchObject({ passed: true, candidate: 'distill-small' })
+  })
+
+  test('trains weights with the rounding in the graph, and exports them as int8', async () => {
+    const id = await submit('qat-int8', builtinRecipes['qat-int8'], {
+      datasets: { train, calibration: unlabelled, eval: held },
+      gates: ['top1 >= baseline - 0.05', 'size <= 0.4 * baseline'],
+    })
+    const job = await jobs.untilOver(id, patience)
+    expect(job.error).toBeNull()
+    expect(stagesOf(job)).toContain('calibrate')
+    expect(stagesOf(job)).toContain('train')
+    expect(notesOf(job)).toMatch(/updates in \d+ epochs/)
+    expect(job.verdict).toMatchObject({ passed: true, candidate: 'qat-int8' })
+  })
+
   test('learns from an uploaded teacher', async () => {
     const steps = [{ pass: 'distill', options: { teachers: [model, 'original'], alpha: 0.5, maxSteps: 3 } }]
     const id = await submit('taught', { version: 1, steps }, { datasets: { train, eval: held } })
