@@ -11,7 +11,11 @@ const root = path.join(import.meta.dirname, '../../..')
 it('the committed message types are those of the .proto', async () => {
   const fresh = await mkdtemp(path.join(tmpdir(), 'hasten-proto-'))
   try {
-    await promisify(execFile)(process.execPath, [path.join(root, 'scripts/generate-proto.mjs'), 'src/engine/onnx', fresh])
+    await promisify(execFile)(process.execPath, [
+      path.join(root, 'scripts/generate-proto.mjs'),
+      'src/engine/onnx',
+      fresh,
+    ])
     const files = await readdir(fresh)
     expect(files.sort()).toEqual(['onnx_pb.d.ts', 'onnx_pb.js'])
     for (const file of files) {
