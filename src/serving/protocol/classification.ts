@@ -22,13 +22,11 @@ function classify(name: string, tensor: Tensor, classes: number): Tensor {
   if (tensor.dtype === 'string' || tensor.dtype === 'bool' || !isViewable(tensor.dtype)) {
     throw new HastenError('invalid_request', `output '${name}' is ${tensor.dtype}, which cannot be classified`)
   }
-  const values = Array.from(elementsOf(tensor))
+  const values = elementsOf(tensor)
   const batch = tensor.dims.length > 1 ? tensor.dims.slice(0, 1) : []
   const rows = batch[0] ?? 1
   const length = rows === 0 ? 0 : values.length / rows
-  const strings = Array.from({ length: rows }, (_, row) =>
-    largest(values.slice(row * length, (row + 1) * length), classes),
-  ).flat()
+  const strings = Array.from({ length: rows }, (_, row) => largest(values, row * length, length, classes)).flat()
   return { dtype: 'string', dims: [...batch, Math.min(classes, length)], strings }
 }
 
@@ -42,11 +40,28 @@ function elementsOf(tensor: Tensor): ArrayLike<number | bigint> {
   return new Float32Array(bits.buffer)
 }
 
-function largest(row: readonly (number | bigint)[], classes: number): Uint8Array[] {
-  return [...row.keys()]
-    .toSorted((a, b) => descending(row[a], row[b]))
-    .slice(0, classes)
-    .map((index) => Buffer.from(`${row[index]}:${index}`))
+/** Up to so many are kept in order while looking once at each value; for more, a sort is less work. */
+const fewClasses = 64
+
+function largest(values: ArrayLike<number | bigint>, start: number, length: number, classes: number): Uint8Array[] {
+  const compare = (a: number, b: number) => descending(values[start + a], values[start + b])
+  const indices = Array.from({ length }, (_, index) => index)
+  const best = classes > fewClasses ? indices.sort(compare).slice(0, classes) : firstOf(indices, classes, compare)
+  return best.map((index) => Buffer.from(`${values[start + index]}:${index}`))
+}
+
+/** The first `count` in order, equal ones as they came: sorting a large output would hold up the event loop. */
+function firstOf(items: readonly number[], count: number, compare: (a: number, b: number) => number): number[] {
+  const first: number[] = []
+  const goesBefore = (item: number, place: number) => place >= 0 && compare(item, first[place] as number) < 0
+  for (const item of items) {
+    let place = first.length
+    while (goesBefore(item, place - 1)) place--
+    if (place === count) continue
+    first.splice(place, 0, item)
+    first.length = Math.min(first.length, count)
+  }
+  return first
 }
 
 /** NaN comes last; equal values keep their order. */

@@ -27,6 +27,13 @@ describe('classification', () => {
     expect(textOf(classify(tensor, 4)).texts).toEqual(['2:2', '1:1', '1:3', 'NaN:0'])
   })
 
+  test.each([1, 10, 64, 65, 200])('the same %i as by sorting', (classes) => {
+    const values = Float32Array.from({ length: 200 }, (_, index) => Math.round(20 * Math.sin(index * 7.3)))
+    const sorted = [...values.keys()].toSorted((a, b) => (values[b] as number) - (values[a] as number) || a - b)
+    const expected = sorted.slice(0, classes).map((index) => `${values[index]}:${index}`)
+    expect(textOf(classify(tensorOf('float32', [200], values), classes)).texts).toEqual(expected)
+  })
+
   test('half precision', () => {
     const halves = Float16Array.of(0.5, 1.5)
     const tensor: Tensor = { dtype: 'float16', dims: [1, 2], bytes: new Uint8Array(halves.buffer) }
