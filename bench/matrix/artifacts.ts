@@ -29,13 +29,18 @@ export interface Host {
   readonly runtime: Runtime
   readonly runtimeModule: RuntimeModule
   readonly threads: number
+  /** Keeps kernel times between benchmarks. */
+  readonly oracle: ReturnType<typeof createOracle>
 }
 
 /** This machine, with a runtime of its own. */
 export async function openHost(threads: number): Promise<Host> {
   const url = new URL('../../src/engine/runtime/ort/index.ts', import.meta.url).href
   const runtimeModule = { url, factory: 'createOrtRuntime' }
-  return { cpu: await describeCpu(), runtime: createOrtRuntime(), runtimeModule, threads }
+  const [cpu, runtime] = [await describeCpu(), createOrtRuntime()]
+  const host = { cpu: cpu.model, isa: cpu.isa, ort: runtime.version, threads }
+  const cache = openKernelCache(path.join(tmpdir(), 'hasten-bench-kernels'), host)
+  return { cpu, runtime, runtimeModule, threads, oracle: createOracle({ host, runtime: runtimeModule, cache }) }
 }
 
 /** What each recipe makes of a model, as a job on this host would. */
@@ -64,10 +69,8 @@ async function runOne(
   host: Host,
 ): Promise<Artifact> {
   await mkdir(workDir, { recursive: true })
-  const { cpu, runtime, runtimeModule, threads } = host
+  const { cpu, runtime, threads, oracle } = host
   const dataset = await openDataset(calibration)
-  const oracleHost = { cpu: cpu.model, isa: cpu.isa, ort: runtime.version, threads }
-  const cache = openKernelCache(path.join(tmpdir(), 'hasten-bench-kernels'), oracleHost)
   try {
     const result = await runRecipe({
       model,
@@ -77,7 +80,7 @@ async function runOne(
       calibration: dataset,
       signal: new AbortController().signal,
       workDir,
-      oracle: createOracle({ host: oracleHost, runtime: runtimeModule, cache }),
+      oracle,
     })
     return { name, path: result.path }
   } catch (error) {

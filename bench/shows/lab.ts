@@ -3,10 +3,8 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import {
   compareModels,
-  createOracle,
   measureQuality,
   openDataset,
-  openKernelCache,
   parseRecipe,
   runRecipe,
   type Dataset,
@@ -14,8 +12,7 @@ import {
   type RecipeResult,
 } from '../../src/engine/index.ts'
 import { bindDataset } from '../../src/engine/data/index.ts'
-import { createOrtRuntime } from '../../src/engine/runtime/ort/index.ts'
-import { describeCpu } from '../../src/jobs/hosts/cpu.ts'
+import { openHost, type Host } from '../matrix/artifacts.ts'
 
 const threads = 1
 const timedInputs = 16
@@ -39,6 +36,7 @@ interface Made {
 /** What a job does, in this process: recipes, judging by labels, and timing in turns. */
 export interface Lab {
   readonly folder: string
+  readonly host: Host
   /** The file of the result. */
   make(made: Made): Promise<string>
   /** Share of the samples that a model gets right, in percent. */
@@ -50,19 +48,12 @@ export interface Lab {
 
 export async function openLab(): Promise<Lab> {
   const folder = await mkdtemp(path.join(tmpdir(), 'hasten-shows-'))
-  const cpu = await describeCpu()
-  const runtime = createOrtRuntime()
-  const url = new URL('../../src/engine/runtime/ort/index.ts', import.meta.url).href
-  const module = { url, factory: 'createOrtRuntime' }
-  const host = { cpu: cpu.model, isa: cpu.isa, ort: runtime.version, threads }
-  const oracle = createOracle({
-    host,
-    runtime: module,
-    cache: openKernelCache(path.join(tmpdir(), 'hasten-bench-kernels'), host),
-  })
+  const host = await openHost(threads)
+  const { cpu, runtime, runtimeModule, oracle } = host
   let made = 0
   return {
     folder,
+    host,
     async make({ model, steps, train, calibration, models }) {
       const workDir = path.join(folder, `made-${(made += 1)}`)
       await mkdir(workDir)
@@ -104,7 +95,7 @@ export async function openLab(): Promise<Lab> {
           optimized: { path: optimized },
           inputs,
           target: { threads, batch: 1 },
-          runtime: module,
+          runtime: runtimeModule,
           budgetMs,
           coldStarts: 1,
         })
