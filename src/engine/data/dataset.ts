@@ -30,7 +30,7 @@ export interface Dataset {
   /** The labels of those samples, or undefined without labels. */
   labels(start: number, count: number): Promise<Tensor | undefined>
   /**
-   * Unpacks what is compressed, which the first read does otherwise.
+   * Unpacks what is compressed of the arrays that `read` gives, which the first read does otherwise.
    * @throws HastenError `dataset_invalid` when the file is damaged, `storage_full` when there is no room
    */
   unpack(): Promise<void>

@@ -84,7 +84,9 @@ function resolve(value: Value, bypassed: ReadonlyMap<Value, Value>): Value {
 }
 
 function describe({ nodes, output }: ResidualBlock, change: number, isRemoved: boolean): Note {
-  const share = `its output differs from its input by ${change.toPrecision(3)} (1 − cosine)`
+  const share = Number.isFinite(change)
+    ? `its output differs from its input by ${change.toPrecision(3)} (1 − cosine)`
+    : 'how much it changes can not be told, as its values on the samples are all zero or not finite'
   const reason = isRemoved ? `${share}: removed with its ${nodes.size} nodes` : `${share}: stays`
   return { node: output.producer?.name ?? '', op: 'Add', action: isRemoved ? 'done' : 'skipped', reason }
 }
