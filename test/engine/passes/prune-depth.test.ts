@@ -56,6 +56,14 @@ describe('prune.depth', () => {
     expect(notes[0]?.reason).toMatch(/1 − cosine.*removed with its 3 nodes/)
   })
 
+  test('of samples that are all zero nothing is learned, and it is said', async () => {
+    const calibration = await datasetOf({ x: floats([4, 4], () => 0) })
+    const { notes } = await applyPass('prune.depth', residualNet([1, 1]), { ratio: 0.5 }, { calibration })
+    await calibration.close()
+    expect(notes).toHaveLength(2)
+    for (const { reason } of notes) expect(reason).toContain('can not be told')
+  })
+
   test('an excluded block stays, and so does one that somebody looks into', async () => {
     const looked = residualNet([0, 0], [['Sum', ['r1', 'y'], ['z']]], ['z'])
     const { modified, notes } = await applyPass('prune.depth', looked, { ratio: 0.9, exclude: ['product0'] })
