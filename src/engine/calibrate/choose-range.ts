@@ -47,7 +47,7 @@ function percentileRange({ counts, threshold }: Histogram, percentile: number): 
 
 function totalOf(counts: Float64Array): number {
   let total = 0
-  for (const count of counts) total += count
+  for (let bin = 0; bin < counts.length; bin += 1) total += counts[bin] as number
   return total
 }
 

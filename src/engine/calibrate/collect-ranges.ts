@@ -4,7 +4,7 @@ import { viewOf, type Tensor } from '../ir/tensor.ts'
 import type { Feeds, Session } from '../runtime/port.ts'
 import type { AffineOptions, Range } from './affine.ts'
 import { chooseRange, type HistogramMethod } from './choose-range.ts'
-import { mergeExtremes, type Extremes, type MergeRanges } from './extremes.ts'
+import { mergeExtremes, refuseValue, type Extremes, type MergeRanges } from './extremes.ts'
 import { addValues, createHistogram, createLanes, growHistogram, type Histogram, type Lanes } from './histogram.ts'
 import { observationKey, type ObservationKind } from './observation-key.ts'
 import type { Observations, ObservationStore } from './observations.ts'
@@ -96,7 +96,8 @@ async function observeDataset(
         for (const each of observed) {
           const extremes = mergeExtremes(state, each, results, merge)
           const values = each.values === undefined ? undefined : (results[each.values] ?? feeds[each.values])
-          if (whole && extremes !== undefined && values !== undefined) count(histograms, each.name, extremes, values)
+          if (!whole || values === undefined || state.refused.has(each.name)) continue
+          if (!count(histograms, each.name, extremes, values)) refuseValue(state.refused, each.name, Number.NaN)
         }
       }),
     )
@@ -126,12 +127,16 @@ interface Histograms {
   readonly lanes: Lanes
 }
 
-function count({ byName, lanes }: Histograms, name: string, { min, max }: Range, values: Tensor): void {
-  const largest = Math.max(Math.abs(min), Math.abs(max))
+/** Counts values that are not infinite, and says whether all were numbers. */
+function count({ byName, lanes }: Histograms, name: string, extremes: Range | undefined, values: Tensor): boolean {
+  const elements = viewOf(values, 'float32')
+  // Without extremes there was no number: nothing at all, or only NaN.
+  if (extremes === undefined) return elements.length === 0
+  const largest = Math.max(Math.abs(extremes.min), Math.abs(extremes.max))
   const histogram = byName.get(name) ?? createHistogram(largest)
   byName.set(name, histogram)
   growHistogram(histogram, largest)
-  addValues(histogram, viewOf(values, 'float32'), lanes)
+  return addValues(histogram, elements, lanes)
 }
 
 function chooseAll(
@@ -151,7 +156,7 @@ function chooseAll(
 function neededOutputs(session: Session, observed: readonly Observed[], whole: boolean): string[] {
   const given = new Set(session.outputs.filter(({ dtype }) => dtype === 'float32').map(({ name }) => name))
   const values = whole ? observed.flatMap((each) => each.values ?? []).filter((name) => given.has(name)) : []
-  return [...observed.flatMap(({ low, high, sum }) => [low, high, sum]), ...values]
+  return [...observed.flatMap(({ low, high, sum }) => [low, high, sum ?? []].flat()), ...values]
 }
 
 const widest: MergeRanges = (seen, { min, max }) => ({ min: Math.min(seen.min, min), max: Math.max(seen.max, max) })

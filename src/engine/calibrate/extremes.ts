@@ -21,7 +21,8 @@ export function mergeExtremes(
   results: Readonly<Record<string, Tensor>>,
   merge: MergeRanges,
 ): Range | undefined {
-  const [min, max, total] = [low, high, sum].map((output) => scalarFloat(results[output]))
+  const [min, max] = [low, high].map((output) => scalarFloat(results[output]))
+  const total = sum === undefined ? 0 : scalarFloat(results[sum])
   if (min === undefined || max === undefined || total === undefined) {
     refused.set(name, `it is ${results[low]?.dtype ?? 'missing'}, not float32`)
     return undefined
@@ -29,12 +30,17 @@ export function mergeExtremes(
   if (min === Number.POSITIVE_INFINITY && max === Number.NEGATIVE_INFINITY) return undefined
   const bad = Number.isNaN(total) ? total : [min, max].find((value) => !Number.isFinite(value))
   if (bad !== undefined) {
-    refused.set(name, `it took the value ${bad} in calibration`)
+    refuseValue(refused, name, bad)
     return undefined
   }
   const seen = ranges.get(name)
   ranges.set(name, seen === undefined ? { min, max } : merge(seen, { min, max }))
   return { min, max }
+}
+
+/** Remembers that a value was not finite. */
+export function refuseValue(refused: Extremes['refused'], name: string, bad: number): void {
+  refused.set(name, `it took the value ${bad} in calibration`)
 }
 
 function scalarFloat(tensor: Tensor | undefined): number | undefined {

@@ -28,9 +28,9 @@ export function growHistogram(histogram: Histogram, largest: number): void {
   histogram.threshold = threshold * merged
   const before = counts.slice()
   counts.fill(0)
-  for (const [bin, count] of before.entries()) {
+  for (let bin = 0; bin < binCount; bin += 1) {
     const into = half + Math.floor((bin - half) / merged)
-    counts[into] = (counts[into] as number) + count
+    counts[into] = (counts[into] as number) + (before[bin] as number)
   }
 }
 
@@ -47,14 +47,20 @@ export function createLanes(): Lanes {
   return new Uint32Array(4 * laneLength)
 }
 
-/** Counts values, all of which lie within the threshold. */
-export function addValues({ threshold, counts }: Histogram, values: Float32Array, lanes: Lanes): void {
+/**
+ * Counts values, all of which lie within the threshold.
+ * @returns whether all are numbers; a NaN is counted in the first bin, so that only values there need a second look
+ */
+export function addValues({ threshold, counts }: Histogram, values: Float32Array, lanes: Lanes): boolean {
   // Everything is zero: the middle bin, without a division by zero.
   const perUnit = threshold > 0 ? binCount / 2 / threshold : 0
-  if (values.length >= laneMinimum) {
-    addInLanes(counts, values, perUnit, lanes)
-    return
-  }
+  const lowest = counts[0] as number
+  if (values.length >= laneMinimum) addInLanes(counts, values, perUnit, lanes)
+  else addInTurn(counts, values, perUnit)
+  return counts[0] === lowest || !values.some(Number.isNaN)
+}
+
+function addInTurn(counts: Float64Array, values: Float32Array, perUnit: number): void {
   for (const value of values) {
     const bin = Math.min(counts.length - 1, toBin(value, perUnit))
     counts[bin] = (counts[bin] as number) + 1

@@ -11,7 +11,8 @@ export interface Observed {
   readonly name: string
   readonly low: string
   readonly high: string
-  readonly sum: string
+  /** Undefined where `values` are at hand anyway: they are looked at one by one. */
+  readonly sum: string | undefined
   /** The output, or the input of the model, that gives all of its elements; undefined where nothing can. */
   readonly values: string | undefined
 }
@@ -47,8 +48,9 @@ function nameWithin(graph: Graph, prefix: string, names: Map<Value, string>): vo
 }
 
 /**
- * A copy of a model that also gives the extremes of some values, and the values themselves if wanted. ONNX Runtime's ReduceMin and ReduceMax may drop a NaN
- * (1.30 does, unless it comes first), so their sum is there as well: that keeps it.
+ * A copy of a model that also gives the extremes of some values, and the values themselves if wanted. ONNX Runtime's
+ * ReduceMin and ReduceMax may drop a NaN (1.30 does, unless it comes first), so their sum is there as well, which keeps
+ * it, where nobody sees the values themselves.
  * @param names as `nameValues` gives them
  */
 export function observeValues(
@@ -131,9 +133,10 @@ function observeValue(graph: Graph, value: Value, name: string, request: Request
   const extremes = [
     reduce('low', 'ReduceMin', Number.POSITIVE_INFINITY),
     reduce('high', 'ReduceMax', Number.NEGATIVE_INFINITY),
-    reduce('sum', 'ReduceSum', 0),
   ]
-  if (!whole || !isInner) return extremes
+  if (whole && !isInner) return extremes
+  const scalars = [...extremes, reduce('sum', 'ReduceSum', 0)]
+  if (!whole) return scalars
   const values: Result<Id> = {
     id: { name, part: 'values' },
     value: addFlattened(graph, value),
@@ -141,15 +144,13 @@ function observeValue(graph: Graph, value: Value, name: string, request: Request
     neutral: tensorOf('float32', [0], new Float32Array()),
     isFixed: type?.dims?.every((dim) => dim !== null) ?? false,
   }
-  return [...extremes, values]
+  return [...scalars, values]
 }
 
 function listObserved(results: readonly Result<Id>[], given: ReadonlySet<string>): Observed[] {
   const parts = new Map<string, Partial<Record<Part, string>>>()
   for (const { id, value } of results) parts.set(id.name, { ...parts.get(id.name), [id.part]: value.name })
   return [...parts].flatMap(([name, { low, high, sum, values }]) =>
-    low === undefined || high === undefined || sum === undefined
-      ? []
-      : [{ name, low, high, sum, values: given.has(name) ? name : values }],
+    low === undefined || high === undefined ? [] : [{ name, low, high, sum, values: given.has(name) ? name : values }],
   )
 }

@@ -5,16 +5,15 @@ import type { ArrayInfo } from './dataset.ts'
 
 /** Where the bytes of an array are. */
 export interface ByteSource {
-  readonly handle: FileHandle
-  /** Where the .npy starts inside the file. */
-  readonly offset: number
+  /** Fills `target` from `position`, counted from the start of the .npy. */
+  readInto(target: Uint8Array, position: number): Promise<void>
 }
 
 /** An array of a dataset, readable by sample. */
 export interface NpyArray {
   readonly info: ArrayInfo
   readonly header: NpyHeader
-  /** Opens the bytes; deflated members are inflated to disk on the first call. */
+  /** Opens the bytes; deflated members are inflated on the first call. */
   open(): Promise<ByteSource>
 }
 
@@ -34,13 +33,23 @@ export function checkExtent(name: string, header: NpyHeader, bytes: number): voi
   if (wanted !== present) throw invalid(name, `has ${shape}, ${wanted} bytes, but ${present} bytes of data`)
 }
 
+/** An .npy that starts at `offset` of a file. */
+export function bytesInFile(handle: FileHandle, offset: number, name: string): ByteSource {
+  return { readInto: (target, position) => readFully(handle, target, offset + position, name) }
+}
+
+/** A whole .npy; no more is asked for than `checkExtent` has found in it. */
+export function bytesInMemory(bytes: Uint8Array): ByteSource {
+  return { readInto: async (target, position) => target.set(bytes.subarray(position, position + target.byteLength)) }
+}
+
 /** Reads samples `start` to `start + count` as a tensor of dims `[count, …]`. */
 export async function readSamples(array: NpyArray, start: number, count: number): Promise<Tensor> {
   const { header, info } = array
   const sampleBytes = elementCount(header.dims.slice(1)) * header.itemBytes
-  const { handle, offset } = await array.open()
+  const source = await array.open()
   const bytes = new Uint8Array(count * sampleBytes)
-  await readFully(handle, bytes, offset + header.dataStart + start * sampleBytes, info.name)
+  await source.readInto(bytes, header.dataStart + start * sampleBytes)
   swapOrder(bytes, header.swapBytes)
   const dims = [count, ...header.dims.slice(1)]
   if (info.dtype !== 'string') return { dtype: info.dtype, dims, bytes }

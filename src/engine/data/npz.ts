@@ -1,6 +1,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { pipeline, Readable } from 'node:stream'
-import { createInflateRaw } from 'node:zlib'
+import { createInflateRaw, inflateRaw, type ZlibOptions } from 'node:zlib'
+import { promisify } from 'node:util'
 import { fromFdPromise, type Entry, type ZipFile } from 'yauzl'
 import { HastenError, messageOf } from '../../errors.ts'
 import { invalid } from './npy-header.ts'
@@ -18,11 +19,15 @@ export const defaultLimits: DatasetLimits = { maxBytes: 32 * 2 ** 30, maxArrays:
 export interface NpzMember {
   readonly name: string
   readonly bytes: number
+  /** Length in the file. */
+  readonly packedBytes: number
   readonly crc32: number
   /** Where a stored member's bytes start in the file; undefined for a deflated one. */
   readonly storedAt: number | undefined
   /** The member's bytes, inflated; damage shows as zlib's own errors. May be destroyed before its end. */
   stream(): Readable
+  /** The same in one piece; fails with `ERR_BUFFER_TOO_LARGE` when that is longer than `bytes`. */
+  inflate(): Promise<Uint8Array>
 }
 
 const methodNames: Readonly<Record<number, string>> = { 9: 'deflate64', 12: 'bzip2', 14: 'lzma', 93: 'zstd' }
@@ -36,6 +41,8 @@ const bombBytes = 256 * 2 ** 20
 const localHeaderBytes = 30
 
 const chunkBytes = 256 * 2 ** 10
+
+const inflateWhole = promisify(inflateRaw) as (bytes: Uint8Array, options: ZlibOptions) => Promise<Uint8Array>
 
 /**
  * The members of an .npz by its central directory.
@@ -64,9 +71,11 @@ async function describeMember(zip: ZipFile, handle: FileHandle, entry: Entry): P
   return {
     name,
     bytes: entry.uncompressedSize,
+    packedBytes: entry.compressedSize,
     crc32: entry.crc32,
     storedAt: entry.compressionMethod === stored ? fileDataStart : undefined,
     stream: () => streamMember(handle, entry, fileDataStart),
+    inflate: () => inflateEntry(handle, entry, fileDataStart),
   }
 }
 
@@ -80,6 +89,15 @@ function streamMember(handle: FileHandle, { compressedSize, compressionMethod }:
   return pipeline(source, createInflateRaw({ chunkSize: chunkBytes }), () => {
     // An error reaches the reader through the stream itself.
   })
+}
+
+/** For deflated members. */
+async function inflateEntry(handle: FileHandle, entry: Entry, start: number): Promise<Uint8Array> {
+  const packed = Buffer.allocUnsafe(entry.compressedSize)
+  const { bytesRead } = await handle.read(packed, 0, packed.byteLength, start)
+  const bytes = entry.uncompressedSize
+  // One byte more than the result, so that zlib is done in one step and nothing is copied.
+  return inflateWhole(packed.subarray(0, bytesRead), { maxOutputLength: bytes, chunkSize: Math.max(64, bytes + 1) })
 }
 
 async function* readRange(handle: FileHandle, start: number, length: number): AsyncGenerator<Buffer> {

@@ -2,15 +2,15 @@ import { open, type FileHandle } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { HastenError, messageOf } from '../../errors.ts'
 import type { ArrayInfo, Dataset } from './dataset.ts'
-import { checkExtent, readFully, readSamples, type ByteSource, type NpyArray } from './npy-array.ts'
+import { bytesInFile, bytesInMemory, checkExtent, readFully, readSamples, type NpyArray } from './npy-array.ts'
 import { invalid, npyHeaderBytes, npyPrefixBytes, parseNpyHeader, type NpyHeader } from './npy-header.ts'
 import { defaultLimits, openNpz, type DatasetLimits, type NpzMember } from './npz.ts'
-import { spoolMember } from './spool.ts'
+import { inflateMember, spoolMember } from './unpack.ts'
 
 export interface DatasetOptions {
   /** The array with the labels; null for none. When absent, an array named `labels` or `label` is taken. */
   readonly label?: string | null
-  /** Where deflated arrays are unpacked; the system's temporary directory when absent. */
+  /** Where large deflated arrays are unpacked; the system's temporary directory when absent. */
   readonly spoolDirectory?: string
   readonly limits?: Partial<DatasetLimits>
 }
@@ -20,19 +20,24 @@ export const bareArrayName = 'data'
 
 const defaultLabelNames = ['labels', 'label']
 
+/** Deflated arrays that together are no larger are unpacked in memory. */
+const memoryBytes = 16 * 2 ** 20
+
 /**
  * Opens an .npz or .npy file (told apart by content). Only headers are read; memory stays bounded by the samples
- * asked for. Stored arrays are read in place; a deflated one is unpacked to a temporary file on first use.
+ * asked for and 16 MiB. Stored arrays are read in place; a deflated one is unpacked on first use, to memory if all of
+ * them fit into those 16 MiB, and to a temporary file otherwise.
  * @throws HastenError `dataset_invalid` saying which array is wrong and why
  */
 export async function openDataset(path: string, options: DatasetOptions = {}): Promise<Dataset> {
   const handle = await open(path, 'r')
-  const opened: FileHandle[] = [handle]
+  const use: Use = { opened: [handle], unpacking: [] }
   const close = async () => {
-    await Promise.all(opened.splice(0).map((handle) => handle.close()))
+    await Promise.allSettled(use.unpacking.splice(0))
+    await Promise.all(use.opened.splice(0).map((handle) => handle.close()))
   }
   try {
-    const arrays = await openArrays(handle, opened, options)
+    const arrays = await openArrays(handle, use, options)
     return assembleDataset(arrays, options, close)
   } catch (error) {
     await close()
@@ -40,14 +45,28 @@ export async function openDataset(path: string, options: DatasetOptions = {}): P
   }
 }
 
-async function openArrays(handle: FileHandle, opened: FileHandle[], options: DatasetOptions): Promise<NpyArray[]> {
+/** What closing a dataset ends. */
+interface Use {
+  readonly opened: FileHandle[]
+  /** One array's damage rejects a read while another is still being unpacked: from a file that must stay open till then. */
+  readonly unpacking: Promise<unknown>[]
+}
+
+async function openArrays(handle: FileHandle, use: Use, options: DatasetOptions): Promise<NpyArray[]> {
   const magic = new Uint8Array(npyPrefixBytes)
   const { bytesRead } = await handle.read(magic, 0, magic.byteLength, 0)
   const start = String.fromCharCode(...magic.subarray(0, Math.min(bytesRead, 6)))
   if (start === '\x93NUMPY') return [await openBareArray(handle)]
   if (!start.startsWith('PK')) throw new HastenError('dataset_invalid', 'the file is neither .npz nor .npy')
   const members = await openNpz(handle, { ...defaultLimits, ...options.limits })
-  return Promise.all(members.map((member) => openMember(member, handle, opened, options.spoolDirectory)))
+  const place = { handle, use, directory: options.spoolDirectory, inMemory: neededBytes(members) <= memoryBytes }
+  return Promise.all(members.map((member) => openMember(member, place)))
+}
+
+/** Of deflated members before or after unpacking, whichever is more: a small array may be packed into many bytes. */
+function neededBytes(members: readonly NpzMember[]): number {
+  const inflated = members.filter(({ storedAt }) => storedAt === undefined)
+  return inflated.reduce((total, { bytes, packedBytes }) => total + Math.max(bytes, packedBytes), 0)
 }
 
 async function openBareArray(handle: FileHandle): Promise<NpyArray> {
@@ -57,27 +76,38 @@ async function openBareArray(handle: FileHandle): Promise<NpyArray> {
   if (length > size) throw invalid(bareArrayName, 'ends inside its header')
   const header = parseNpyHeader(await readBytes(handle, 0, length), bareArrayName)
   checkExtent(bareArrayName, header, size)
-  return { info: describe(bareArrayName, header), header, open: async () => ({ handle, offset: 0 }) }
+  return { info: describe(bareArrayName, header), header, open: async () => bytesInFile(handle, 0, bareArrayName) }
 }
 
-async function openMember(
-  member: NpzMember,
-  handle: FileHandle,
-  opened: FileHandle[],
-  directory: string | undefined,
-): Promise<NpyArray> {
+/** Where the members of an .npz are, or get unpacked to. */
+interface Place {
+  readonly handle: FileHandle
+  readonly use: Use
+  readonly directory: string | undefined
+  readonly inMemory: boolean
+}
+
+async function openMember(member: NpzMember, place: Place): Promise<NpyArray> {
   const header = await readMemberHeader(member)
   checkExtent(member.name, header, member.bytes)
   const info = describe(member.name, header)
-  const { storedAt } = member
-  if (storedAt !== undefined) return { info, header, open: async () => ({ handle, offset: storedAt }) }
-  let spooled: Promise<ByteSource> | undefined
-  const spool = async () => {
-    const copy = await spoolMember(member, directory)
-    opened.push(copy)
-    return { handle: copy, offset: 0 }
+  const { storedAt, name } = member
+  if (storedAt !== undefined) return { info, header, open: async () => bytesInFile(place.handle, storedAt, name) }
+  const unpack = place.inMemory
+    ? async () => bytesInMemory(await inflateMember(member))
+    : async () => bytesInFile(await spool(member, place), 0, name)
+  let unpacked: ReturnType<typeof unpack> | undefined
+  const open = () => {
+    if (unpacked === undefined) place.use.unpacking.push((unpacked = unpack()))
+    return unpacked
   }
-  return { info, header, open: () => (spooled ??= spool()) }
+  return { info, header, open }
+}
+
+async function spool(member: NpzMember, { use, directory }: Place): Promise<FileHandle> {
+  const copy = await spoolMember(member, directory)
+  use.opened.push(copy)
+  return copy
 }
 
 async function readMemberHeader(member: NpzMember): Promise<NpyHeader> {

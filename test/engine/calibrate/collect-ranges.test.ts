@@ -108,6 +108,33 @@ test.each([0, 1, 5, 31])('a NaN at element %i is seen, wherever it stands', asyn
   expect(calibration.ranges.has('x')).toBe(false)
 })
 
+test.each([
+  [0, 8],
+  [31, 8],
+  // Many values are counted by other code than few.
+  [2 ** 15 - 1, 2 ** 13],
+])('a NaN at element %i is seen in %i samples that are counted', async (position, samples) => {
+  const values = floats([samples, 4], (index) => (index === position ? Number.NaN : 0.5))
+  const { calibration } = await calibrate(values, { method: 'percentile', batch: samples, samples })
+  expect(calibration.refused.get('x')).toBe('it took the value NaN in calibration')
+  expect(calibration.refused.get('m')).toBe('it took the value NaN in calibration')
+  expect([...calibration.ranges.keys()]).toEqual([])
+})
+
+test('a value that is nothing but NaN is refused, the smallest of numbers is not', async () => {
+  const nothing = await calibrate(
+    floats([8, 4], () => Number.NaN),
+    { method: 'percentile', batch: 8 },
+  )
+  expect(nothing.calibration.refused.get('x')).toBe('it took the value NaN in calibration')
+  const lowest = await calibrate(
+    floats([8, 4], (index) => (index === 3 ? -1 : 0)),
+    { method: 'percentile', batch: 8 },
+  )
+  expect(lowest.calibration.refused.has('x')).toBe(false)
+  expect(lowest.calibration.ranges.get('x')?.min).toBe(-1)
+})
+
 test('a moving average goes a part of the way to each next batch', async () => {
   const values = floats([6, 4], (index) => (index < 12 ? 1 : 3))
   const { calibration } = await calibrate(values, { method: 'moving_average', averagingConstant: 0.25 })

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { deflateRawSync } from 'node:zlib'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { batchesOf, openDataset, scanDataset, writeNpz, type DatasetOptions } from '../../../src/engine/data/index.ts'
 import { encodeNpy } from '../../../src/engine/data/write.ts'
@@ -63,16 +64,25 @@ describe('openDataset', () => {
     expect(Math.max(...viewOf(image!, 'float32'))).toBeGreaterThan(0.9)
   })
 
-  it('unpacks deflated arrays once, leaves no file behind and frees every handle', async () => {
+  it.each([
+    ['small arrays once, in memory', 1, 0],
+    ['large ones once, to a file that nobody sees', 2 ** 22, 1],
+  ])('unpacks deflated %s, and frees every handle', async (_what, width, files) => {
     const spoolDirectory = makeFolder()
     const path = join(makeFolder(), 'data.npz')
-    await writeNpz(path, { image: images })
+    const wide = tensorOf(
+      'float32',
+      [6, width],
+      Float32Array.from({ length: 6 * width }, (_, index) => index % 77),
+    )
+    await writeNpz(path, { wide })
     const handles = () => readdirSync('/dev/fd').length
     const before = handles()
     const dataset = await openDataset(path, { spoolDirectory })
-    await Promise.all([dataset.unpack(), dataset.read(0, 3), dataset.read(3, 3)])
+    const [, , last] = await Promise.all([dataset.unpack(), dataset.read(0, 3), dataset.read(5, 1)])
+    expect(viewOf(last.wide!, 'float32')[0]).toBe((5 * width) % 77)
     expect(readdirSync(spoolDirectory)).toEqual([])
-    expect(handles()).toBe(before + 2)
+    expect(handles()).toBe(before + 1 + files)
     await dataset.close()
     expect(handles()).toBe(before)
     await dataset.close()
@@ -214,6 +224,8 @@ async function readWhole(path: string): Promise<void> {
 
 describe('damaged and hostile .npz files', () => {
   const data = npyFile(npyHeader('<f4', '(2, 3)'), new Uint8Array(24))
+  /** More than is unpacked in memory. */
+  const largeNpy = npyFile(npyHeader('<f4', `(2, ${2 ** 22})`), new Uint8Array(2 ** 25))
   const member = (name: string, more: Partial<ZipMember> = {}): ZipMember => ({ name, data, ...more })
 
   it.each<[string, ZipMember[], RegExp]>([
@@ -231,6 +243,7 @@ describe('damaged and hostile .npz files', () => {
     ['a shared body', [member('a.npy'), member('b.npy', { offset: 0 })], /overlaps/],
     ['nothing but labels', [member('labels.npy')], /nothing but labels/],
     ['a bomb', [member('x.npy', { size: 2 ** 31 })], /unpacks \d+ bytes to 2147483648, over 200 : 1/],
+    ['a body that breaks off', [member('x.npy', { packed: deflateRawSync(data).subarray(0, -6) })], /unexpected end/],
     ['a bad body', [member('x.npy', { packed: Buffer.from('not deflate') })], /cannot be unpacked/],
     ['a size that is not the shape’s', [member('x.npy', { size: data.length + 1 })], /24 bytes, but 25 bytes/],
   ])('%s', async (_, members, text) => {
@@ -248,18 +261,24 @@ describe('damaged and hostile .npz files', () => {
     await expectError(open(path, { limits: { maxBytes: 200 } }), 'dataset_invalid', /more than 200 bytes/)
   })
 
-  it('a wrong checksum shows on reading', async () => {
-    const dataset = await openZip(member('x.npy', { crc: 1 }))
-    await expectError(dataset.read(0, 1), 'dataset_invalid', /checksum/)
-    await expectError(scanDataset(dataset), 'dataset_invalid', /checksum/)
-  })
+  describe.each([
+    ['in memory', []],
+    ['to a file', [{ name: 'large.npy', data: largeNpy }]],
+  ])('unpacked %s', (_where, others: readonly ZipMember[]) => {
+    const openWith = (damaged: ZipMember) => openZip(damaged, ...others)
 
-  it('a body that unpacks to more, or less, than it says', async () => {
-    const { deflateRawSync } = await import('node:zlib')
-    const longer = await openZip(member('x.npy', { packed: deflateRawSync(Buffer.concat([data, data])) }))
-    await expectError(longer.read(0, 1), 'dataset_invalid', /unpacks to more than its 152 bytes/)
-    const shorter = await openZip(member('x.npy', { packed: deflateRawSync(data.subarray(0, -4)) }))
-    await expectError(shorter.read(0, 1), 'dataset_invalid', /truncated: 4 bytes missing/)
+    it('a wrong checksum shows on reading', async () => {
+      const dataset = await openWith(member('x.npy', { crc: 1 }))
+      await expectError(dataset.read(0, 1), 'dataset_invalid', /checksum/)
+      await expectError(scanDataset(dataset), 'dataset_invalid', /checksum/)
+    })
+
+    it('a body that unpacks to more, or less, than it says', async () => {
+      const longer = await openWith(member('x.npy', { packed: deflateRawSync(Buffer.concat([data, data])) }))
+      await expectError(longer.read(0, 1), 'dataset_invalid', /unpacks to more than its 152 bytes/)
+      const shorter = await openWith(member('x.npy', { packed: deflateRawSync(data.subarray(0, -4)) }))
+      await expectError(shorter.read(0, 1), 'dataset_invalid', /truncated: 4 bytes missing/)
+    })
   })
 
   it('every truncation of a good file is refused, and no handle stays open', async () => {
