@@ -8,7 +8,7 @@ import { fashionCnn } from './cnn.ts'
 import { writeFashion, type Fashion } from './fashion.ts'
 import { openLab, type Lab, type Step } from './lab.ts'
 
-const seeds = [1, 2, 3] as const
+const fewestSeeds = 3
 const samples = 24_000
 const widths = [48, 96, 128] as const
 const batch = 64
@@ -48,12 +48,15 @@ async function prepareSubject(lab: Lab, seed: number): Promise<Subject> {
   return { seed, data, teacher: kept }
 }
 
-/** Runs an experiment once a seed. */
-export async function forEachSeed<T>(experiment: (lab: Lab, subject: Subject) => Promise<T>): Promise<T[]> {
+/** Runs an experiment once a seed: with 1, 2, … `seeds`. */
+export async function forEachSeed<T>(
+  experiment: (lab: Lab, subject: Subject) => Promise<T>,
+  seeds = fewestSeeds,
+): Promise<T[]> {
   const lab = await openLab()
   try {
     const found: T[] = []
-    for (const seed of seeds) {
+    for (let seed = 1; seed <= seeds; seed += 1) {
       const result = await experiment(lab, await prepareSubject(lab, seed))
       process.stdout.write(`seed ${seed}: ${JSON.stringify(result)}\n`)
       found.push(result)
