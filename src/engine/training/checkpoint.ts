@@ -10,6 +10,16 @@ export interface EpochRecord {
   readonly loss: number | null
   readonly validationLoss: number | null
   readonly metric: number | null
+  /** That of the epoch's last update; null before the first. */
+  readonly learningRate: number | null
+}
+
+/** Where a training went on after its process had ended. */
+export interface Resume {
+  /** The epoch that was under way, from 1. */
+  readonly epoch: number
+  /** Updates that were not done again. */
+  readonly step: number
 }
 
 /** Everything that training goes on from. Orders of samples follow from the seed, so no generator is in it. */
@@ -24,6 +34,7 @@ export interface Progress {
   readonly losses: readonly number[]
   /** The epoch whose parameters are `best`; -1 for none. */
   readonly bestEpoch: number
+  readonly resumes: readonly Resume[]
 }
 
 export interface Checkpoint {
@@ -34,8 +45,8 @@ export interface Checkpoint {
   readonly vectors: Readonly<Record<string, Float32Array<ArrayBuffer>>>
 }
 
-/** "HTC1": a Hasten training checkpoint, version 1. */
-const magic = Buffer.from('HTC1')
+/** "HTC2": a Hasten training checkpoint, version 2. */
+const magic = Buffer.from('HTC2')
 
 interface Header {
   readonly fingerprint: string

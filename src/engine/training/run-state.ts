@@ -1,6 +1,6 @@
 import { HastenError } from '../../errors.ts'
 import { checkFingerprint, decodeCheckpoint, encodeCheckpoint, fingerprintOf } from './checkpoint.ts'
-import type { EpochRecord, Progress } from './checkpoint.ts'
+import type { EpochRecord, Progress, Resume } from './checkpoint.ts'
 import type { Setup } from './set-up.ts'
 import type { TrainOptions } from './train-options.ts'
 import { sizeOf } from './update.ts'
@@ -9,7 +9,11 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** What changes while training goes on. */
 export interface RunState {
-  readonly progress: Writable<Omit<Progress, 'history' | 'losses'>> & { history: EpochRecord[]; losses: number[] }
+  readonly progress: Writable<Omit<Progress, 'history' | 'losses' | 'resumes'>> & {
+    history: EpochRecord[]
+    losses: number[]
+    resumes: Resume[]
+  }
   /** Parameters of the best epoch; undefined where nothing judges. */
   best: Float32Array<ArrayBuffer> | undefined
   readonly fingerprint: string
@@ -29,7 +33,7 @@ export function beginRun(setup: Setup, options: TrainOptions, steps: number): Ru
   const startedAt = performance.now()
   const kept = { at: startedAt, tookMs: 0 }
   if (options.resume === undefined) {
-    const progress = { epoch: 0, position: 0, step: 0, history: [], losses: [], bestEpoch: -1 }
+    const progress = { epoch: 0, position: 0, step: 0, history: [], losses: [], bestEpoch: -1, resumes: [] }
     return { progress, best: undefined, fingerprint, startedAt, startedStep: 0, kept }
   }
   const checkpoint = decodeCheckpoint(options.resume)
@@ -40,8 +44,9 @@ export function beginRun(setup: Setup, options: TrainOptions, steps: number): Ru
     throw new HastenError('checkpoint_mismatch', 'the checkpoint lacks state of the optimizer')
   }
   setup.stepper.write(vectors)
-  const { history, losses, ...rest } = checkpoint.progress
-  const progress = { ...rest, history: [...history], losses: [...losses] }
+  const { history, losses, resumes, ...rest } = checkpoint.progress
+  const resume = { epoch: rest.epoch + 1, step: rest.step }
+  const progress = { ...rest, history: [...history], losses: [...losses], resumes: [...resumes, resume] }
   return { progress, best, fingerprint, startedAt, startedStep: progress.step, kept }
 }
 

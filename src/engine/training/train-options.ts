@@ -4,7 +4,7 @@ import type { Model } from '../ir/model.ts'
 import type { Tensor } from '../ir/tensor.ts'
 import type { SessionOptions } from '../runtime/options.ts'
 import type { Runtime } from '../runtime/port.ts'
-import type { EpochRecord } from './checkpoint.ts'
+import type { EpochRecord, Resume } from './checkpoint.ts'
 import type { MetricName } from './metrics.ts'
 import type { LossOptions, OptimizerOptions, ScheduleOptions } from './options.ts'
 import type { Parameter, ParameterSelection } from './parameters.ts'
@@ -70,7 +70,9 @@ export interface TrainEvent {
   /** Updates so far, and of the whole training. */
   readonly step: number
   readonly steps: number
+  /** The epoch of the update, from 1, and how many there are to be. */
   readonly epoch: number
+  readonly epochs: number
   /** Of the batch; at the end of an epoch the epoch's mean. */
   readonly loss: number
   readonly learningRate: number
@@ -83,9 +85,15 @@ export interface TrainResult {
   /** The model as given, its weights all initializers, with the best parameters. */
   readonly model: Model
   readonly parameters: readonly Parameter[]
+  /** Samples that were trained on, and those that were judged by. */
+  readonly samples: { readonly training: number; readonly validation: number }
+  /** Samples of one run. */
+  readonly batch: number
   readonly history: readonly EpochRecord[]
   /** Loss of every update. */
   readonly losses: readonly number[]
+  /** Each time another process went on from a checkpoint. */
+  readonly resumes: readonly Resume[]
   /** What `metric` in the history is; undefined where there is only the loss. */
   readonly metric: MetricName | undefined
   /** The epoch that the parameters are of: the best by validation, else the last. */

@@ -65,8 +65,11 @@ async function runToEnd(setup: Setup, options: TrainOptions, signal: AbortSignal
   return {
     model: withParameters(lifted, model.parameters, state.best ?? stepper.read(run.judged)),
     parameters: model.parameters,
+    samples: { training: setup.training.indices.length, validation: setup.validation?.indices.length ?? 0 },
+    batch: setup.plan.batch,
     history: progress.history,
     losses: progress.losses,
+    resumes: progress.resumes,
     metric: model.metric,
     best: bestOf(state) as EpochRecord,
     stopped,
@@ -93,7 +96,7 @@ async function runEpoch(run: Run): Promise<void> {
     progress.losses.push(loss)
     progress.step = step
     progress.position += 1
-    tell(run, loss)
+    tell(run, loss, { epoch: progress.epoch + 1 })
     if (progress.position < end) await keepCheckpoint(setup, options, state, false)
   }
 }
@@ -110,14 +113,17 @@ async function endEpoch(run: Run): Promise<void> {
 }
 
 /** Evaluates the parameters as they are, and keeps them if they are the best so far. */
-async function judge({ setup, state, judged }: Run, loss: number | null): Promise<Outcome> {
+async function judge(run: Run, loss: number | null): Promise<Outcome> {
+  const { setup, state, judged } = run
   const { progress } = state
   const outcome = await evaluate(setup, judged)
   if (outcome.validationLoss !== null && !Number.isFinite(outcome.validationLoss)) {
     throw nonFiniteValidation(progress.step, outcome.validationLoss)
   }
   const best = bestOf(state)
-  progress.history.push({ epoch: progress.epoch, step: progress.step, loss, ...outcome })
+  const { epoch, step } = progress
+  const learningRate = step === 0 ? null : rateOf(run, step)
+  progress.history.push({ epoch, step, loss, ...outcome, learningRate })
   if (setup.validation !== undefined && best !== undefined && !isBetter(outcome, best)) return outcome
   progress.bestEpoch = progress.epoch
   if (setup.validation !== undefined) state.best = setup.stepper.read(judged)
@@ -133,7 +139,7 @@ function tell({ options, state, steps, ...run }: Run, loss: number, more: Partia
   const done = step - state.startedStep
   const etaMs = done === 0 ? 0 : ((performance.now() - state.startedAt) / done) * (steps - step)
   const learningRate = rateOf({ options, state, steps, ...run }, step)
-  options.onEvent?.({ step, steps, epoch, loss, learningRate, etaMs, ...more })
+  options.onEvent?.({ step, steps, epoch, epochs: options.epochs, loss, learningRate, etaMs, ...more })
 }
 
 /** @param step from 1 */

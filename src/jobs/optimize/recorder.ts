@@ -83,12 +83,14 @@ function asCanceled({ reason }: AbortSignal): HastenError {
 }
 
 /** A training's event as clients see it. */
-function toMetric({ step, steps, epoch, loss, learningRate, validationLoss, metric, etaMs }: TrainEvent): object {
+function toMetric(event: TrainEvent): object {
+  const { step, steps, epoch, epochs, loss, learningRate, validationLoss, metric, etaMs } = event
   return {
     stage: 'train',
     step,
     steps,
     epoch,
+    epochs,
     loss,
     learning_rate: learningRate,
     ...(validationLoss !== undefined && { validation_loss: validationLoss }),

@@ -78,9 +78,10 @@ test('a checkpoint comes back as it was', () => {
     epoch: 2,
     position: 3,
     step: 9,
-    history: [{ epoch: 0, step: 0, loss: null, validationLoss: 0.5, metric: null }],
+    history: [{ epoch: 0, step: 0, loss: null, validationLoss: 0.5, metric: null, learningRate: null }],
     losses: [0.1, 1 / 3],
     bestEpoch: 0,
+    resumes: [{ epoch: 2, step: 7 }],
   }
   const checkpoint = { fingerprint: 'f', progress, vectors: { parameters: Float32Array.of(1, -0.5, 1e-30) } }
   const bytes = encodeCheckpoint(checkpoint)

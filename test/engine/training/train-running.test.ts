@@ -45,8 +45,29 @@ describe('running', () => {
       const resumed = await run({ ...options, resume: checkpoints[at]! })
       expect(resumed.losses).toEqual(whole.losses)
       expect(resumed.history).toEqual(whole.history)
+      expect(resumed.resumes).toHaveLength(1)
       expect(weightsOf(resumed.model)).toEqual(weightsOf(whole.model))
     }
+  })
+
+  test('tells where each process went on, also after several', async () => {
+    const checkpoints: Uint8Array[] = []
+    const keep = { checkpointEvery: 5, onCheckpoint: (bytes: Uint8Array) => void checkpoints.push(bytes) }
+    expect((await run(keep)).resumes).toEqual([])
+    const [first] = checkpoints.splice(0)
+    await run({ ...keep, resume: first! })
+    const later = checkpoints[2]!
+    expect((await run({ resume: later })).resumes).toEqual([
+      { epoch: 1, step: 5 },
+      { epoch: 2, step: 15 },
+    ])
+  })
+
+  test('the history has the rate of each epoch, and on how many samples it was trained and judged', async () => {
+    const { history, samples, batch } = await run({ schedule: { kind: 'step', every: 14, factor: 0.5 } })
+    expect(history.map(({ learningRate }) => learningRate)).toEqual([null, 0.01, 0.005, 0.0025])
+    expect(samples.training + samples.validation).toBe(blobs().samples)
+    expect(Math.ceil(samples.training / batch)).toBe(14)
   })
 
   test('events tell step, epoch, loss, metric and the time left', async () => {
@@ -57,6 +78,10 @@ describe('running', () => {
     expect(updates.map(({ step }) => step)).toEqual(Array.from({ length: 42 }, (_, index) => index + 1))
     expect(updates.every(({ steps, etaMs }) => steps === 42 && etaMs >= 0)).toBe(true)
     expect(updates.at(-1)!.etaMs).toBe(0)
+    expect(updates.map(({ epoch }) => epoch)).toEqual(
+      Array.from({ length: 42 }, (_, index) => Math.floor(index / 14) + 1),
+    )
+    expect(updates.every(({ epochs }) => epochs === 3)).toBe(true)
     expect(updates.map(({ learningRate }) => learningRate).slice(8, 12)).toEqual([0.01, 0.01, 0.005, 0.005])
     expect(epochs.map(({ epoch }) => epoch)).toEqual([1, 2, 3])
     expect(epochs.every(({ metric }) => metric !== undefined)).toBe(true)
