@@ -17,6 +17,7 @@ export interface NewModel {
   readonly signature: object
   readonly admission?: object | null
   readonly session?: object
+  readonly golden?: object | null
   readonly parentId?: string | null
   readonly jobId?: string | null
   readonly metadata?: object
@@ -34,6 +35,8 @@ export interface ModelRow {
   readonly signature: JsonObject
   readonly admission: JsonObject | null
   readonly session: JsonObject
+  /** What it answered to generated inputs, and where; null until it was first loaded. */
+  readonly golden: JsonObject | null
   readonly parentId: string | null
   readonly jobId: string | null
   readonly metadata: JsonObject
@@ -52,6 +55,8 @@ export interface Models {
     paging: Paging,
   ): Promise<Page<ModelRow>>
   setAdmission(project: string, id: string, admission: object): Promise<boolean>
+  /** Only the first counts; false when there is one already, or no model. */
+  setGolden(project: string, id: string, golden: object): Promise<boolean>
   /** False when there is none. Throws model_in_use while an active job or a deployment needs it. */
   remove(project: string, id: string): Promise<boolean>
 }
@@ -80,6 +85,11 @@ export function createModels({ prisma, transaction }: Database): Models {
       const { count } = await prisma.model.updateMany({ where, data: { admission: toJson(admission) } })
       return count === 1
     },
+    async setGolden(project, id, golden) {
+      const where = { project, id, deletedAt: null, golden: { equals: Prisma.AnyNull } }
+      const { count } = await prisma.model.updateMany({ where, data: { golden: toJson(golden) } })
+      return count === 1
+    },
     remove: (project, id) => transaction((tx) => removeModel(tx, project, id)),
   }
 }
@@ -98,6 +108,7 @@ export async function insertModel(tx: Transaction, model: NewModel): Promise<Mod
       signature: toJson(model.signature),
       admission: model.admission ? toJson(model.admission) : Prisma.DbNull,
       session: toJson(model.session ?? {}),
+      golden: model.golden ? toJson(model.golden) : Prisma.DbNull,
       parentId: model.parentId ?? null,
       jobId: model.jobId ?? null,
       metadata: toJson(model.metadata ?? {}),
@@ -145,6 +156,7 @@ function toModelRow(model: Model, files: readonly FileRef[]): ModelRow {
     signature: model.signature as JsonObject,
     admission: model.admission as JsonObject | null,
     session: model.session as JsonObject,
+    golden: model.golden as JsonObject | null,
     metadata: model.metadata as JsonObject,
   }
 }

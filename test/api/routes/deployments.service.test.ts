@@ -122,8 +122,21 @@ describe('PATCH /v1/deployments/{name}', () => {
     expect((await change('grows', { model: better, active: 4 })).body).toMatchObject({ active: 4 })
   })
 
+  it('says which versions stay loaded, and that none is to be', async () => {
+    expect((await create({ name: 'kept', model, version_policy: { latest: 2 } })).body).toMatchObject({
+      loaded: true,
+      version_policy: { latest: 2 },
+    })
+    const answer = await change('kept', { version_policy: { specific: [1, 2] }, model })
+    expect(answer.body).toMatchObject({ version_policy: { specific: [1, 2] } })
+    expect((await change('kept', { loaded: false })).body).toMatchObject({ loaded: false, state: 'unloaded' })
+    expect((await change('kept', { loaded: true })).body).toMatchObject({ loaded: true, state: 'pending' })
+    expect((await change('kept', { version_policy: {} })).body).toMatchObject({ version_policy: {} })
+  })
+
   it.each([
     [{ active: 9 }, '/active'],
+    [{ version_policy: { specific: [9] } }, '/version_policy/specific/0'],
     [{ traffic: { split: { 1: 100 } } }, '/traffic'],
     [{ options: {} }, '/model'],
     [{}, ''],

@@ -12,6 +12,8 @@ const row = {
   state: 'ready' as const,
   error: null,
   active: 1,
+  loaded: true,
+  policy: {},
   traffic: {},
   metadata: {},
   versions: [],

@@ -51,6 +51,14 @@ test('a model of another project is refused and the name stays free', async () =
   expect((await create()).name).toBe(name)
 })
 
+test('a deployment can be told to be loaded nowhere, and which versions stay loaded', async () => {
+  await report(await create({ policy: { latest: 2 } }), 'srv_a', 'ready')
+  expect(await find()).toMatchObject({ loaded: true, state: 'ready', policy: { latest: 2 } })
+  const unloaded = await deployments().update('p1', name, { loaded: false, policy: { all: true } })
+  expect(unloaded).toMatchObject({ loaded: false, state: 'unloaded', error: null, policy: { all: true } })
+  expect(await deployments().update('p1', name, { loaded: true })).toMatchObject({ state: 'ready' })
+})
+
 describe('state', () => {
   test.each([
     [['loading'], 'loading'],
@@ -58,6 +66,7 @@ describe('state', () => {
     [['failed', 'failed'], 'failed'],
     [['failed', 'ready'], 'ready'],
     [['ready', 'loading'], 'ready'],
+    [['idle', 'failed'], 'ready'],
   ] as const)('replicas %j make it %s', async (replicas, state) => {
     const made = await create()
     for (const [i, replica] of replicas.entries()) await report(made, `srv_${i}`, replica)

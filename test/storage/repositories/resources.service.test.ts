@@ -25,6 +25,9 @@ describe('models', () => {
     expect(await storage().models.find('p2', created.id)).toBeUndefined()
     expect(await storage().models.setAdmission('p1', created.id, { ok: true })).toBe(true)
     expect(await storage().models.setAdmission('p2', created.id, { ok: false })).toBe(false)
+    expect(created.golden).toBeNull()
+    expect(await storage().models.setGolden('p1', created.id, { outputs: [] })).toBe(true)
+    expect(await storage().models.setGolden('p1', created.id, { outputs: [1] })).toBe(false)
     expect((await storage().models.findByName('p1', 'net'))!.admission).toEqual({ ok: true })
   })
 

@@ -40,7 +40,7 @@ export async function changeDeployment(
   change: DeploymentChange,
 ): Promise<DeploymentRow> {
   const { deployments } = storage
-  const { model, job, active, activate, metadata } = change
+  const { model, job, active, activate, loaded, version_policy: policy, metadata } = change
   const adds = model !== undefined || job !== undefined
   if (!adds && (change.options !== undefined || activate !== undefined)) {
     throw new HastenError('invalid_request', 'options and activate belong to a new version: name its model or job.', {
@@ -51,6 +51,7 @@ export async function changeDeployment(
   const nextVersion = Math.max(0, ...before.versions.map(({ version }) => version)) + 1
   const versions = new Set([...before.versions.map(({ version }) => version), ...(adds ? [nextVersion] : [])])
   if (active !== undefined && !versions.has(active)) throw noVersion(active)
+  checkPolicy(policy, versions)
   if (adds) {
     const version = await resolveVersion(storage, project, change)
     found(
@@ -58,7 +59,20 @@ export async function changeDeployment(
       `deployment ${name}`,
     )
   }
-  return found(await deployments.update(project, name, { active, metadata }), `deployment ${name}`)
+  return found(await deployments.update(project, name, { active, loaded, policy, metadata }), `deployment ${name}`)
+}
+
+/**
+ * The versions that are to stay loaded must be there.
+ * @throws HastenError `invalid_request`
+ */
+export function checkPolicy(policy: DeploymentChange['version_policy'], versions: ReadonlySet<number>): void {
+  const named = policy !== undefined && 'specific' in policy ? policy.specific : []
+  const missing = named.findIndex((version) => !versions.has(version))
+  if (missing === -1) return
+  throw new HastenError('invalid_request', `The deployment has no version ${named[missing]}.`, {
+    errors: [{ pointer: `/version_policy/specific/${missing}`, detail: 'names no version' }],
+  })
 }
 
 function noVersion(version: number): HastenError {

@@ -6,7 +6,7 @@ import { projectOf } from '../../plugins/auth.ts'
 import { describeRoute } from '../../route.ts'
 import { deletedSchema, nameParams, toPage } from '../../schemas/common.ts'
 import { readWait } from '../jobs/durations.ts'
-import { changeDeployment, resolveVersion } from './change.ts'
+import { changeDeployment, checkPolicy, resolveVersion } from './change.ts'
 import {
   deploymentChangeSchema,
   deploymentList,
@@ -63,10 +63,11 @@ export const deploymentRoutes: ApiRoutes = async (app, context) => {
   const { storage } = context
   app.post('/deployments', create, async (request, reply) => {
     const project = projectOf(request)
-    const { name, metadata = {}, ...source } = request.body
+    const { name, metadata = {}, version_policy: policy = {}, ...source } = request.body
     const body = await createOnce(request, reply, storage.idempotency, request.body, async () => {
+      checkPolicy(policy, new Set([1]))
       const version = await resolveVersion(storage, project, source)
-      const row = await storage.deployments.create({ project, name, metadata, ...version })
+      const row = await storage.deployments.create({ project, name, policy, metadata, ...version })
       return { status: 201, location: `/v1/deployments/${name}`, body: renderDeployment(row) }
     })
     return answerWhenReady(context, request, reply, body)

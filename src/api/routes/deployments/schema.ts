@@ -16,7 +16,7 @@ import {
   type Metadata,
 } from '../../schemas/common.ts'
 
-const deploymentStates = ['pending', 'loading', 'ready', 'failed'] as const
+const deploymentStates = ['pending', 'loading', 'ready', 'failed', 'unloaded'] as const
 
 const batching = Type.Object(
   {
@@ -54,6 +54,16 @@ const versionOptions = Type.Object(
   closed,
 )
 
+const versionPolicy = Type.Union(
+  [
+    Type.Object({ latest: Type.Integer({ minimum: 1, maximum: 1000, description: 'The newest so many.' }) }, closed),
+    Type.Object({ specific: Type.Array(Type.Integer({ minimum: 1 }), { minItems: 1, maxItems: 1000 }) }, closed),
+    Type.Object({ all: Type.Literal(true) }, closed),
+    Type.Object({}, closed),
+  ],
+  { description: 'Versions that stay loaded besides the active one and those of traffic. Default {}: none.' },
+)
+
 const source = {
   model: Type.Optional(idOf('mdl', 'This, or `job`.')),
   job: Type.Optional(idOf('job', 'The model this job made.')),
@@ -61,7 +71,12 @@ const source = {
 }
 
 export const newDeploymentSchema = Type.Object(
-  { name: nameSchema, ...source, metadata: Type.Optional(metadataSchema) },
+  {
+    name: nameSchema,
+    ...source,
+    version_policy: Type.Optional(versionPolicy),
+    metadata: Type.Optional(metadataSchema),
+  },
   closed,
 )
 
@@ -70,6 +85,8 @@ export const deploymentChangeSchema = Type.Object(
     ...source,
     active: Type.Optional(Type.Integer({ minimum: 1, description: 'Version that answers when none is named.' })),
     activate: Type.Optional(Type.Boolean({ description: 'With a new version: let it answer at once. Default true.' })),
+    version_policy: Type.Optional(versionPolicy),
+    loaded: Type.Optional(Type.Boolean({ description: 'False: no server loads it, until it is true again.' })),
     metadata: Type.Optional(metadataSchema),
   },
   { ...closed, minProperties: 1 },
@@ -79,7 +96,7 @@ export type DeploymentChange = Static<typeof deploymentChangeSchema>
 const replicaSchema = Type.Object(
   {
     server: Type.String(),
-    state: Type.Enum(['loading', 'ready', 'failed']),
+    state: Type.Enum(['loading', 'ready', 'idle', 'failed']),
     error: nullable(embeddedErrorSchema),
     seen_at: timestamp,
   },
@@ -107,6 +124,8 @@ export const deploymentSchema = Type.Object(
     state: Type.Enum([...deploymentStates]),
     error: nullable(embeddedErrorSchema),
     active: Type.Integer(),
+    loaded: Type.Boolean(),
+    version_policy: versionPolicy,
     versions: Type.Array(versionSchema),
     metadata: metadataSchema,
     created_at: timestamp,
@@ -133,6 +152,8 @@ export function renderDeployment(row: DeploymentRow): DeploymentResource {
     state: row.state,
     error: renderError(row.error),
     active: row.active,
+    loaded: row.loaded,
+    version_policy: row.policy as DeploymentResource['version_policy'],
     versions: row.versions.map((version) => renderVersion(version)),
     metadata: row.metadata as Metadata,
     created_at: formatTime(row.createdAt),

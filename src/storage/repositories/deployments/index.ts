@@ -38,11 +38,13 @@ export function createDeployments(database: Database): Deployments {
         await insertVersion(tx, { ...current, version: next }, version)
         return version.activate === false ? {} : { active: next }
       }),
-    update: (project, name, { active, traffic, metadata }) =>
+    update: (project, name, { active, loaded, policy, traffic, metadata }) =>
       changeDeployment(database, { project, name }, async (_, current) => {
         if (active !== undefined) checkVersion(current, active)
         return {
           ...(active === undefined ? {} : { active }),
+          ...(loaded === undefined ? {} : { loaded }),
+          ...(policy === undefined ? {} : { policy: toJson(policy) }),
           ...(traffic === undefined ? {} : { traffic: toJson(traffic) }),
           ...(metadata === undefined ? {} : { metadata: toJson(metadata) }),
         }
@@ -73,9 +75,9 @@ async function readDeployment(tx: Transaction, project: string, name: string): P
 }
 
 async function insertDeployment(tx: Transaction, deployment: NewDeployment): Promise<DeploymentRow> {
-  const { project, name, traffic = {}, metadata = {} } = deployment
+  const { project, name, policy = {}, traffic = {}, metadata = {} } = deployment
   const id = newId('dep')
-  const json = { traffic: toJson(traffic), metadata: toJson(metadata) }
+  const json = { policy: toJson(policy), traffic: toJson(traffic), metadata: toJson(metadata) }
   const row = await tx.deployment.create({ data: { id, project, name, active: 1, ...json } })
   await insertVersion(tx, { id, project, version: 1 }, deployment)
   await notifyChange(tx, name)

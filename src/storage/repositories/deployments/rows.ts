@@ -26,17 +26,18 @@ export function toDeploymentRow(deployment: DeploymentParts): DeploymentRow {
   const replicas = versions.find(({ version }) => version === deployment.active)?.replicas ?? []
   return {
     ...omit(deployment, 'deletedAt'),
-    ...judgeReplicas(replicas),
+    ...(deployment.loaded ? judgeReplicas(replicas) : { state: 'unloaded', error: null }),
+    policy: deployment.policy as JsonObject,
     traffic: deployment.traffic as JsonObject,
     metadata: deployment.metadata as JsonObject,
     versions,
   }
 }
 
-/** Ready when one replica is; failed, with its error, when all are. */
+/** Ready when one replica can answer; failed, with its error, when all are. */
 function judgeReplicas(replicas: readonly ReplicaRow[]): { state: DeploymentState; error: SerializedError | null } {
   if (replicas.length === 0) return { state: 'pending', error: null }
-  if (replicas.some(({ state }) => state === 'ready')) return { state: 'ready', error: null }
+  if (replicas.some(({ state }) => state === 'ready' || state === 'idle')) return { state: 'ready', error: null }
   if (replicas.some(({ state }) => state === 'loading')) return { state: 'loading', error: null }
   return { state: 'failed', error: replicas.find(({ error }) => error !== null)?.error ?? null }
 }

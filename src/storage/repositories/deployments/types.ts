@@ -1,8 +1,10 @@
 import type { SerializedError } from '../../../errors.ts'
 import type { JsonObject, Page, Paging } from '../../rows.ts'
 
-export type ReplicaState = 'loading' | 'ready' | 'failed'
-export type DeploymentState = 'pending' | 'loading' | 'ready' | 'failed'
+/** `idle`: it was ready, its memory was given up, and the next request loads it again. */
+export type ReplicaState = 'loading' | 'ready' | 'idle' | 'failed'
+/** `unloaded`: nobody is to load it. */
+export type DeploymentState = 'pending' | 'loading' | 'ready' | 'failed' | 'unloaded'
 
 export interface ReplicaRow {
   readonly deploymentId: string
@@ -28,11 +30,15 @@ export interface DeploymentRow {
   readonly id: string
   readonly project: string
   readonly name: string
-  /** Follows from the live replicas of the active version: ready when one is, failed when all are. */
+  /** Follows from the live replicas of the active version: ready when one is ready or idle, failed when all are. */
   readonly state: DeploymentState
   readonly error: SerializedError | null
   /** Version that answers when the request names none. */
   readonly active: number
+  /** False: no server loads it, and it answers nothing. */
+  readonly loaded: boolean
+  /** Versions that stay loaded besides those that traffic needs. */
+  readonly policy: JsonObject
   readonly traffic: JsonObject
   readonly metadata: JsonObject
   /** Oldest first. */
@@ -50,6 +56,7 @@ export interface NewVersion {
 export interface NewDeployment extends NewVersion {
   readonly project: string
   readonly name: string
+  readonly policy?: object
   readonly traffic?: object
   readonly metadata?: object
 }
@@ -77,7 +84,13 @@ export interface Deployments {
   update(
     project: string,
     name: string,
-    change: { active?: number | undefined; traffic?: object | undefined; metadata?: object | undefined },
+    change: {
+      active?: number | undefined
+      loaded?: boolean | undefined
+      policy?: object | undefined
+      traffic?: object | undefined
+      metadata?: object | undefined
+    },
   ): Promise<DeploymentRow | undefined>
   /** Removes versions that are not active; false when there is none such. */
   removeVersion(project: string, name: string, version: number): Promise<boolean>
