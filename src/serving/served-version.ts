@@ -27,13 +27,19 @@ export interface VersionStatus {
   readonly error: SerializedError | null
 }
 
+/** Given with a request that is to be answered, not with one that asks about a model. */
+export interface Routing {
+  /** Requests of one key go to one version as long as the weights stay. */
+  readonly key?: string | undefined
+}
+
 /** What the routes know of the deployments; everything is seen through a project. */
 export interface Catalog {
   /**
-   * The version that answers; the active one when none is named.
+   * The version that answers; when none is named, the active one, or with `routing` what the deployment's traffic says.
    * @throws HastenError `not_found`, `deployment_not_ready`
    */
-  find(project: string, name: string, version?: string): ServedVersion
+  find(project: string, name: string, version?: string, routing?: Routing): ServedVersion
   /** @throws HastenError `deployment_not_ready` when the version has been loaded but no longer works */
   checkReady(model: ServedVersion): void
   list(project: string): readonly ServedVersion[]

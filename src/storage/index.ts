@@ -18,6 +18,7 @@ export type {
   ReplicaRow,
   ReplicaState,
 } from './repositories/deployments/types.ts'
+export { trafficSchema, versionsOfTraffic, type Traffic } from './repositories/deployments/traffic.ts'
 export type { HostRow, Hosts, NewHost } from './repositories/hosts.ts'
 export type { Idempotency } from './repositories/idempotency.ts'
 export type { ClaimedDelivery, DeliveryRow, WebhookRow, Webhooks } from './repositories/webhooks.ts'

@@ -4,7 +4,7 @@ import { isServerFault } from '../../errors.ts'
 import type { Logger } from '../../telemetry.ts'
 import type { Authorize } from '../authorize.ts'
 import type { ServingLimits } from '../limits.ts'
-import type { Catalog } from '../served-version.ts'
+import type { Catalog, Routing } from '../served-version.ts'
 import { asHastenError, statusOf } from './status.ts'
 
 export interface GrpcDeps {
@@ -27,13 +27,16 @@ export interface CallContext {
   readonly signal: AbortSignal
   /** `performance.now()` of the call's deadline. */
   readonly deadlineAt: number | undefined
+  readonly routing: Routing
 }
 
 export function contextOf(call: AnyCall): CallContext {
   const controller = new AbortController()
   call.once('cancelled', () => controller.abort())
   if (call.cancelled) controller.abort()
-  return { requestId: randomUUID(), signal: controller.signal, deadlineAt: deadlineOf(call) }
+  const [key] = call.metadata.get('x-hasten-route-key')
+  const routing = typeof key === 'string' ? { key } : {}
+  return { requestId: randomUUID(), signal: controller.signal, deadlineAt: deadlineOf(call), routing }
 }
 
 function deadlineOf(call: AnyCall): number | undefined {

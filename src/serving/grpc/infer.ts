@@ -39,7 +39,8 @@ export async function inferMessage(
       priority: call.priority,
     })
     const ranAt = performance.now()
-    const bytes = writeAndRelease(result, () => write(encodeMessage(call, model, result.outputs)))
+    const answering = { name: model.name, version: result.version ?? model.version }
+    const bytes = writeAndRelease(result, () => write(encodeMessage(call, answering, result.outputs)))
     const outputMs = performance.now() - ranAt
     model.statistics.recordSuccess({ queueMs: result.queueMs, inputMs, inferMs: result.runMs, outputMs }, result)
     return bytes

@@ -13,7 +13,7 @@ import { defaultLimits } from '../limits.ts'
 import { modelConfig, modelMetadata, modelStatistics } from '../protocol/model-documents.ts'
 import { extensions } from '../protocol/routes/open.ts'
 import { indexEntry, useDeployments } from '../protocol/routes/repository.ts'
-import type { Catalog, ServedVersion } from '../served-version.ts'
+import type { Catalog, Routing, ServedVersion } from '../served-version.ts'
 import type { CallContext, GrpcDeps } from './call.ts'
 import * as wire from './generated/inference_pb.js'
 import { inferMessage } from './infer.ts'
@@ -54,7 +54,7 @@ function serverMethods({ catalog, version, stopping }: GrpcDeps): Record<string,
 
 function modelMethods(catalog: Catalog): Record<string, Answer> {
   const find = ({ name, version }: { name: string; version: string }, project: string) =>
-    findModel(catalog, project, name, version)
+    findModel(catalog, project, { name, version })
   return {
     modelReady: method(wire.ModelReadyRequestSchema, wire.ModelReadyResponseSchema, (request, project) => ({
       ready: isReady(catalog, () => find(request, project)),
@@ -76,8 +76,14 @@ function modelMethods(catalog: Catalog): Record<string, Answer> {
   }
 }
 
-function findModel(catalog: Catalog, project: string, name: string, version: string): ServedVersion {
-  return version === '' ? catalog.find(project, name) : catalog.find(project, name, version)
+/** An empty version is none, as protobuf leaves it. */
+function findModel(
+  catalog: Catalog,
+  project: string,
+  { name, version }: { readonly name: string; readonly version: string },
+  routing?: Routing,
+): ServedVersion {
+  return catalog.find(project, name, version === '' ? undefined : version, routing)
 }
 
 /** Not known, not loaded and no longer working are all the same here: the protocol asks for a plain no. */
@@ -117,7 +123,8 @@ function inferMethod({ catalog, limits }: GrpcDeps): Answer {
   const all = { ...defaultLimits, ...limits }
   return async (bytes, project, context) => {
     const request = decode(wire.ModelInferRequestSchema, bytes)
-    const model = findModel(catalog, project, request.modelName, request.modelVersion)
+    const named = { name: request.modelName, version: request.modelVersion }
+    const model = findModel(catalog, project, named, context.routing)
     return inferMessage(model, request, { ...context, limits: all }, (response) =>
       encode(wire.ModelInferResponseSchema, response),
     )
@@ -133,7 +140,7 @@ function streamMethod({ catalog, limits }: GrpcDeps): Answer {
     const request = decode(wire.ModelInferRequestSchema, bytes)
     const { id, modelName, modelVersion } = request
     try {
-      const model = findModel(catalog, project, modelName, modelVersion)
+      const model = findModel(catalog, project, { name: modelName, version: modelVersion }, context.routing)
       return await inferMessage(model, request, { ...context, limits: all }, (response) =>
         encode(wire.ModelStreamInferResponseSchema, { inferResponse: { ...response, parameters } }),
       )

@@ -96,7 +96,8 @@ function encodeOrRelease(
   limits: ServingLimits,
 ): EncodedResponse {
   try {
-    return encodeInferResponse(call, model, result.outputs, limits)
+    const answering = { name: model.name, version: result.version ?? model.version }
+    return encodeInferResponse(call, answering, result.outputs, limits)
   } catch (error) {
     result.release()
     throw error

@@ -21,6 +21,17 @@ export interface LaneResult extends BorrowedOutputs {
   readonly batchSize: number
   /** 1 for one request of each run and 0 for the others, so that their sum counts the runs. */
   readonly executions: 0 | 1
+  /** The version that answered when traffic sent the request to another than was found. */
+  readonly version?: string | undefined
+  /** What each version did for the answer, where several took part; the one that decodes and encodes comes first. */
+  readonly parts?: readonly AnswerPart[] | undefined
+}
+
+/** The run of one version for an answer that several take part in. */
+export interface AnswerPart extends Pick<LaneResult, 'queueMs' | 'runMs' | 'rows' | 'batchSize' | 'executions'> {
+  readonly version: string
+  /** Rows of the answer that are this version's own. */
+  readonly answered: number
 }
 
 /** A request that waits or is being answered. */

@@ -1,5 +1,6 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { HastenError } from '../../../errors.ts'
+import type { Routing } from '../../served-version.ts'
 import type { RouteDeps } from '../app.ts'
 import { freeBody, inflateBody, type ReceivedBody } from '../body.ts'
 import { replyEncodingOf } from '../compression.ts'
@@ -7,6 +8,7 @@ import { answerInfer } from '../infer.ts'
 import { modelParams, modelPaths, addPath, type Handler } from './route.ts'
 
 const timeoutHeader = 'request-timeout-ms'
+const routeKeyHeader = 'x-hasten-route-key'
 
 /** POST …/infer. */
 export async function inferRoutes(app: FastifyInstance, { catalog, limits }: RouteDeps): Promise<void> {
@@ -15,7 +17,7 @@ export async function inferRoutes(app: FastifyInstance, { catalog, limits }: Rou
     if (request.method !== 'POST') return done()
     const { name, version } = modelParams(request)
     try {
-      const model = catalog.find(request.project, name, version)
+      const model = catalog.find(request.project, name, version, routingOf(request))
       const overload = model.lane.overload()
       if (overload !== undefined) model.statistics.recordFailure(overload, 0)
       done(overload)
@@ -31,7 +33,7 @@ export async function inferRoutes(app: FastifyInstance, { catalog, limits }: Rou
     const body = await inflateBody(bytes, headers.encoding, limits.maxBodyBytes)
     const { name, version } = modelParams(request)
     // Found again: it may have been replaced while the body came. From here to the lane nothing waits.
-    const model = catalog.find(request.project, name, version)
+    const model = catalog.find(request.project, name, version, routingOf(request))
     try {
       const input = { body, jsonLength: headers.jsonLength, timeoutMs, encoding, receivedAt }
       return await answerInfer(model, input, reply, limits)
@@ -41,6 +43,11 @@ export async function inferRoutes(app: FastifyInstance, { catalog, limits }: Rou
     }
   }
   for (const url of modelPaths('/infer')) addPath(app, url, { POST: infer })
+}
+
+function routingOf({ headers }: FastifyRequest): Routing {
+  const key = headers[routeKeyHeader]
+  return typeof key === 'string' ? { key } : {}
 }
 
 function readTimeout(value: string | string[] | undefined): number | undefined {
