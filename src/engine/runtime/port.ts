@@ -35,7 +35,26 @@ export interface RunOptions {
   readonly signal?: AbortSignal
   /** Milliseconds after which the run is ended and rejects with `run_deadline`. */
   readonly deadlineMs?: number
+  /** Inputs that are resident; `feeds` has the others. */
+  readonly resident?: Residents
+  /** Outputs to write to resident tensors of their dtype and dims, none of which the run reads. Results have the others. */
+  readonly into?: Residents
 }
+
+/**
+ * A tensor in the memory in which a session computes, of the GPU where it has one: runs read and write it there, and
+ * nothing of it passes through JavaScript. Its first content is undefined.
+ */
+export interface ResidentTensor {
+  readonly dtype: DType
+  readonly dims: readonly number[]
+  /** What the adapter knows it by. */
+  readonly handle: unknown
+  /** Frees the memory; runs that use it must have ended. Idempotent. */
+  release(): void
+}
+
+export type Residents = Readonly<Record<string, ResidentTensor>>
 
 export type Feeds = Readonly<Record<string, Tensor>>
 
@@ -61,6 +80,11 @@ export interface Session {
   run(feeds: Feeds, options?: RunOptions): Promise<Readonly<Record<string, Tensor>>>
   /** As `run`, without the copy where the adapter can: for the data plane. */
   runBorrowed(feeds: Feeds, options?: RunOptions): Promise<BorrowedOutputs>
+  /**
+   * Memory for a tensor of numbers, for runs of every session of the runtime on the same device.
+   * @throws HastenError `run_failed` when the session was released or there is no room
+   */
+  allocate(dtype: DType, dims: readonly number[]): Promise<ResidentTensor>
   /** Frees the native session after the runs in flight have ended. Idempotent. */
   release(): Promise<void>
 }

@@ -51,8 +51,9 @@ export function beginRun(setup: Setup, options: TrainOptions, steps: number): Ru
 }
 
 /** What training can go on from. */
-function checkpointOf({ model, stepper }: Setup, { fingerprint, progress, best }: RunState): Uint8Array {
-  const vectors = Object.fromEntries(model.state.map((name) => [name, stepper.read(name)]))
+async function checkpointOf({ model, stepper }: Setup, { fingerprint, progress, best }: RunState): Promise<Uint8Array> {
+  const read = async (name: string) => [name, await stepper.read(name)] as const
+  const vectors = Object.fromEntries(await Promise.all(model.state.map(read)))
   return encodeCheckpoint({ fingerprint, progress, vectors: { ...vectors, ...(best && { best }) } })
 }
 
@@ -68,7 +69,7 @@ export async function keepCheckpoint(
 ): Promise<void> {
   if (options.onCheckpoint === undefined || !isDue(options, state, isEpochEnd)) return
   const begun = performance.now()
-  await options.onCheckpoint(checkpointOf(setup, state))
+  await options.onCheckpoint(await checkpointOf(setup, state))
   const at = performance.now()
   state.kept = { at, tookMs: at - begun }
 }

@@ -1,10 +1,10 @@
-import type { Model } from '../ir/model.ts'
+import { createModel, type Model } from '../ir/model.ts'
 import { tensorOf, viewOf, type Tensor } from '../ir/tensor.ts'
 import { encodeModel } from '../onnx/index.ts'
 import type { SessionOptions } from '../runtime/options.ts'
 import type { BorrowedOutputs, Feeds, Runtime, Session } from '../runtime/port.ts'
 import { io } from './forward.ts'
-import { createState, takeOutput } from './state.ts'
+import { createState, numberOf, runOn, takeOutput, type State, type Vector } from './state.ts'
 import type { StepModel } from './step.ts'
 import { sizeOf } from './update.ts'
 
@@ -23,7 +23,7 @@ interface StepOutcome {
   readonly norm: number
 }
 
-/** Runs the graphs of a step. State stays in the runtime's memory: the outputs of one update are the inputs of the next. */
+/** Runs the graphs of a step. State stays where the sessions compute: the outputs of one update are the inputs of the next. */
 export interface Stepper {
   /**
    * One update. When the loss or the gradient is not finite the state stays as it was.
@@ -33,11 +33,11 @@ export interface Stepper {
   /** Loss and metric with the parameters of a state vector, `parameters` or `ema`. */
   evaluate(feeds: Feeds, vector: string): Promise<{ readonly loss: number; readonly metric: number | undefined }>
   /** A copy of a state vector. */
-  read(name: string): Float32Array<ArrayBuffer>
+  read(name: string): Promise<Float32Array<ArrayBuffer>>
   /** Replaces state vectors. */
   write(vectors: Readonly<Record<string, Float32Array<ArrayBuffer>>>): void
-  /** All inputs of a run as an update would give them: views that end with the next update. */
-  inputs(batch: MicroBatch, scalars: Scalars): Feeds
+  /** All inputs of a run as an update would give them. */
+  inputs(batch: MicroBatch, scalars: Scalars): Promise<Feeds>
   close(): Promise<void>
 }
 
@@ -46,121 +46,144 @@ export interface StepperOptions {
   readonly signal: AbortSignal
 }
 
-/** @throws HastenError as `Runtime.createSession` */
+/** @throws HastenError as `Runtime.createSession` and `Session.allocate` */
 export async function openStepper(runtime: Runtime, model: StepModel, options: StepperOptions): Promise<Stepper> {
   const sessions: Session[] = []
+  const states: State[] = []
   const open = async (part: Model): Promise<Session> => {
     const opened = await runtime.createSession({ bytes: encodeModel(part) }, options)
     sessions.push(opened)
     return opened
   }
   const close = async () => {
+    for (const state of states.splice(0)) state.release()
     await Promise.all(sessions.splice(0).map((session) => session.release()))
   }
   try {
     const step = await open(model.step)
-    const update = model.update && (await open(model.update))
-    const evaluation = await open(model.evaluation)
-    return createStepper(model, { step, update, evaluation }, options.signal, close)
+    const size = sizeOf(model.parameters)
+    const keep = async (names: readonly string[]): Promise<State> => {
+      const state = await createState(step, names, size)
+      states.push(state)
+      return state
+    }
+    const core: Core = {
+      step,
+      update: model.update && { session: await open(model.update), sum: await keep(['gradient']) },
+      evaluation: await open(model.evaluation),
+      reader: await open(readerModel(model.step, size)),
+      state: await keep(model.state),
+      signal: options.signal,
+    }
+    return createStepper(core, close)
   } catch (error) {
     await close()
     throw error
   }
 }
 
-interface Sessions {
+interface SummedUpdate {
+  readonly session: Session
+  readonly sum: State
+}
+
+/** Sessions of a step and what lies in their memory. */
+interface Core {
   readonly step: Session
-  readonly update: Session | undefined
+  /** With accumulation: the update alone, and the gradient of several runs, added up. */
+  readonly update: SummedUpdate | undefined
   readonly evaluation: Session
+  /** Gives a vector that lies elsewhere to JavaScript. */
+  readonly reader: Session
+  readonly state: State
+  readonly signal: AbortSignal
 }
 
-function createStepper(
-  model: StepModel,
-  { step, update, evaluation }: Sessions,
-  signal: AbortSignal,
-  close: () => Promise<void>,
-): Stepper {
-  const size = sizeOf(model.parameters)
-  const state = createState(model.state, size)
-  const sumSize = update === undefined ? 0 : size
-  const zeros = tensorOf('float32', [sumSize], new Float32Array(sumSize))
-  const keepOrDrop = (borrowed: BorrowedOutputs, outcome: StepOutcome): StepOutcome => {
-    if (isFinite(outcome)) state.adopt(borrowed)
-    else borrowed.release()
-    return outcome
-  }
-  const updateAtOnce: Stepper['update'] = async ([batch], scalars) => {
-    const borrowed = await step.runBorrowed({ ...batch?.feeds, ...state.feeds(), ...scalarFeeds(scalars) }, { signal })
-    return keepOrDrop(borrowed, { loss: scalarOf(borrowed, io.loss), norm: scalarOf(borrowed, io.norm) })
-  }
-  const updateFromSum = async (session: Session, sum: GradientSum, scalars: Scalars): Promise<StepOutcome> => {
-    try {
-      const feeds = { ...state.feeds(), [io.state('gradient')]: sum.gradient, ...scalarFeeds(scalars) }
-      const borrowed = await session.runBorrowed(feeds, { signal })
-      return keepOrDrop(borrowed, { loss: sum.loss, norm: scalarOf(borrowed, io.norm) })
-    } finally {
-      sum.release()
-    }
-  }
+function readerModel({ opsetImports, irVersion }: Model, size: number): Model {
+  const model = createModel({ opset: opsetImports.get('') ?? 17, irVersion, name: 'reader' })
+  const type = { dtype: 'float32', dims: [size] } as const
+  const read = model.graph.addNode({ opType: 'Identity', inputs: [model.graph.addInput('vector', type)] })
+  for (const copy of read.outputs) model.graph.addOutput(Object.assign(copy, { type }))
+  return model
+}
+
+function createStepper(core: Core, close: () => Promise<void>): Stepper {
+  const { evaluation, state, signal } = core
   return {
-    async update(batches, scalars) {
-      if (update === undefined) return updateAtOnce(batches, scalars)
-      return updateFromSum(update, await accumulate(step, batches, state.vector('parameters'), zeros, signal), scalars)
-    },
+    update: (batches, scalars) =>
+      core.update === undefined
+        ? updateAtOnce(core, batches, scalars)
+        : updateFromSum(core, core.update, batches, scalars),
     async evaluate(feeds, vector) {
-      const outputs = await evaluation.run({ ...feeds, [io.state('parameters')]: state.vector(vector) }, { signal })
-      const metric = outputs[io.metric]
-      return { loss: numberOf(outputs[io.loss]), metric: metric && numberOf(metric) }
+      const inputs = { ...feeds, [io.state('parameters')]: state.vector(vector) }
+      const borrowed = await runOn(evaluation, inputs, { signal })
+      const metric = borrowed.outputs[io.metric]
+      const outcome = { loss: scalarOf(borrowed, io.loss), metric: metric && numberOf(metric) }
+      borrowed.release()
+      return outcome
     },
-    read: (name) => viewOf(state.vector(name), 'float32').slice(),
+    read: async (name) => viewOf(await toTensor(core, state.vector(name)), 'float32').slice(),
     write: (vectors) => state.write(vectors),
-    inputs: ({ feeds, weight }, scalars) =>
-      update === undefined
-        ? { ...feeds, ...state.feeds(), ...scalarFeeds(scalars) }
-        : { ...feeds, ...gradientFeeds(state.vector('parameters'), zeros, weight) },
-    async close() {
-      state.release()
-      await close()
+    async inputs(batch, scalars) {
+      // The update is over, and its sum may hold what is being looked for.
+      core.update?.sum.clear()
+      const read = async ([name, input]: readonly [string, Vector]) => [name, await toTensor(core, input)] as const
+      return Object.fromEntries(await Promise.all(Object.entries(stepInputs(core, batch, scalars)).map(read)))
     },
+    close,
   }
 }
 
-interface GradientSum {
-  readonly gradient: Tensor
-  readonly loss: number
-  release(): void
+/** What a run of the step takes: all of the state where it updates, else the parameters and the sum to add to. */
+function stepInputs(
+  { update, state }: Core,
+  { feeds, weight }: MicroBatch,
+  scalars: Scalars,
+): Readonly<Record<string, Vector>> {
+  if (update === undefined) return { ...feeds, ...state.inputs(), ...scalarFeeds(scalars) }
+  const parameters = { [io.state('parameters')]: state.vector('parameters') }
+  return { ...feeds, ...parameters, ...update.sum.inputs(), [io.weight]: scalarTensor(weight) }
 }
 
-/** Adds up the gradients of several runs, each in the memory of the run before. */
-async function accumulate(
-  session: Session,
+async function updateAtOnce(core: Core, batches: readonly MicroBatch[], scalars: Scalars): Promise<StepOutcome> {
+  const { step, state, signal } = core
+  const [batch = { feeds: {}, weight: 1 }] = batches
+  const borrowed = await runOn(step, stepInputs(core, batch, scalars), { signal, into: state.targets() })
+  return finish(state, borrowed, { loss: scalarOf(borrowed, io.loss), norm: scalarOf(borrowed, io.norm) })
+}
+
+async function updateFromSum(
+  core: Core,
+  { session, sum }: SummedUpdate,
   batches: readonly MicroBatch[],
-  parameters: Tensor,
-  zeros: Tensor,
-  signal: AbortSignal,
-): Promise<GradientSum> {
-  let sum: GradientSum = { gradient: zeros, loss: 0, release: () => undefined }
-  for (const { feeds, weight } of batches) {
-    const previous = sum
-    try {
-      const state = gradientFeeds(parameters, sum.gradient, weight)
-      const borrowed = await session.runBorrowed({ ...feeds, ...state }, { signal })
-      const loss = previous.loss + weight * scalarOf(borrowed, io.loss)
-      sum = { gradient: takeOutput(borrowed, io.next('gradient')), loss, release: () => borrowed.release() }
-    } finally {
-      previous.release()
-    }
+  scalars: Scalars,
+): Promise<StepOutcome> {
+  const { step, state, signal } = core
+  let loss = 0
+  sum.clear()
+  for (const batch of batches) {
+    const borrowed = await runOn(step, stepInputs(core, batch, scalars), { signal, into: sum.targets() })
+    loss += batch.weight * scalarOf(borrowed, io.loss)
+    borrowed.release()
+    sum.advance()
   }
-  return sum
+  const inputs = { ...state.inputs(), ...sum.inputs(), ...scalarFeeds(scalars) }
+  const borrowed = await runOn(session, inputs, { signal, into: state.targets() })
+  return finish(state, borrowed, { loss, norm: scalarOf(borrowed, io.norm) })
 }
 
-/** What a run that adds to a gradient takes besides its batch. */
-function gradientFeeds(parameters: Tensor, gradient: Tensor, weight: number): Feeds {
-  return {
-    [io.state('parameters')]: parameters,
-    [io.state('gradient')]: gradient,
-    [io.weight]: scalarTensor(weight),
-  }
+/** Lets go of what a run gave; the state moves on where that was finite. */
+function finish(state: State, borrowed: BorrowedOutputs, outcome: StepOutcome): StepOutcome {
+  borrowed.release()
+  if (isFinite(outcome)) state.advance()
+  return outcome
+}
+
+async function toTensor({ reader, signal }: Core, vector: Vector): Promise<Tensor> {
+  if (!('handle' in vector)) return vector
+  const { outputs } = reader
+  const read = await reader.run({}, { resident: { vector }, signal })
+  return read[outputs[0]?.name ?? ''] as Tensor
 }
 
 function isFinite({ loss, norm }: StepOutcome): boolean {
@@ -177,8 +200,4 @@ function scalarTensor(value: number): Tensor {
 
 function scalarOf(borrowed: BorrowedOutputs, name: string): number {
   return numberOf(takeOutput(borrowed, name))
-}
-
-function numberOf(tensor: Tensor | undefined): number {
-  return tensor === undefined ? Number.NaN : (viewOf(tensor, 'float32')[0] ?? Number.NaN)
 }

@@ -63,7 +63,7 @@ async function runToEnd(setup: Setup, options: TrainOptions, signal: AbortSignal
     stopped = stopReason(run)
   }
   return {
-    model: withParameters(lifted, model.parameters, state.best ?? stepper.read(run.judged)),
+    model: withParameters(lifted, model.parameters, state.best ?? (await stepper.read(run.judged))),
     parameters: model.parameters,
     samples: { training: setup.training.indices.length, validation: setup.validation?.indices.length ?? 0 },
     batch: setup.plan.batch,
@@ -126,7 +126,7 @@ async function judge(run: Run, loss: number | null): Promise<Outcome> {
   progress.history.push({ epoch, step, loss, ...outcome, learningRate })
   if (setup.validation !== undefined && best !== undefined && !isBetter(outcome, best)) return outcome
   progress.bestEpoch = progress.epoch
-  if (setup.validation !== undefined) state.best = setup.stepper.read(judged)
+  if (setup.validation !== undefined) state.best = await setup.stepper.read(judged)
   return outcome
 }
 

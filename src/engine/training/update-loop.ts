@@ -57,7 +57,7 @@ export async function runUpdate(setup: Setup, options: TrainOptions, context: Up
     }))
     const { loss, norm } = await stepper.update(complete, scalars)
     if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
-      const runs = complete.map((batch) => stepper.inputs(batch, scalars))
+      const runs = await Promise.all(complete.map((batch) => stepper.inputs(batch, scalars)))
       throw await divergedError(options.runtime, step, model.step, runs, { session: options.session ?? {}, signal })
     }
     if (firstLoss !== undefined && hasExploded(loss, firstLoss)) throw explodedError(step, loss, firstLoss)

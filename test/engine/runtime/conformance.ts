@@ -9,6 +9,7 @@ import { checkLifecycle } from './conformance/lifecycle.ts'
 import { checkLoading } from './conformance/loading.ts'
 import { checkOptions } from './conformance/options.ts'
 import { checkOutputs } from './conformance/outputs.ts'
+import { checkResident } from './conformance/resident.ts'
 
 /** Where an adapter may differ from the port's promise, each difference said in its doc comment. */
 export interface Capabilities {
@@ -45,6 +46,7 @@ export function describeRuntime(create: () => Runtime, can: Capabilities): void 
   describe('dtypes', () => checkDTypes(subject))
   describe('inputs', () => checkInputs(subject))
   describe('outputs', () => checkOutputs(subject))
+  describe('resident tensors', () => checkResident(subject))
   describe('cancellation and concurrency', () => checkControl(subject))
   describe('loading', () => checkLoading(subject))
   describe('session options', () => checkOptions(subject))

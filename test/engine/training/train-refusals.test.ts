@@ -108,7 +108,10 @@ describe('refusals', () => {
     expect(error.message).toMatch(/^step \d+: the loss 'train\/loss' exploded from/)
   })
 
-  test('NaN stops it with the step and the tensor named', async () => {
+  test.each([
+    ['in one run', {}],
+    ['in runs that are added up', { batch: 16, accumulate: 2 }],
+  ])('NaN stops it with the step and the tensor named, %s', async (_what, options) => {
     const model = mlp({
       nodes: [
         ['Gemm', ['x', 'w1', 'b1'], ['h']],
@@ -116,7 +119,7 @@ describe('refusals', () => {
         ['Gemm', ['r', 'w2', 'b2'], ['logits']],
       ],
     })
-    const error = await failure(run({ model, validationShare: 0 }))
+    const error = await failure(run({ model, validationShare: 0, ...options }))
     expect(error.code).toBe('training_diverged')
     expect(error.message).toBe("step 1: tensor 'r' (output of Sqrt node 'root') holds NaN")
   })

@@ -1,7 +1,29 @@
 import { describe, expect, test } from 'vitest'
 import { createOrtNodeRuntime } from '../../../src/engine/runtime/ort-node/index.ts'
 import type { TrainEvent, TrainOptions } from '../../../src/engine/training/index.ts'
-import { blobs, failure, run, weightsOf } from './support.ts'
+import type { Tensor } from '../../../src/engine/ir/tensor.ts'
+import type { Runtime } from '../../../src/engine/runtime/port.ts'
+import { blobs, failure, run, runtime, weightsOf } from './support.ts'
+
+type Tensors = Readonly<Record<string, Tensor>>
+
+/** The runtime, with its runs told: what they took from JavaScript and gave to it. */
+function watchRuns(tell: (feeds: Tensors, outputs: Tensors) => void): Runtime {
+  return {
+    ...runtime,
+    async createSession(model, options) {
+      const session = await runtime.createSession(model, options)
+      return {
+        ...session,
+        async runBorrowed(feeds, runOptions) {
+          const borrowed = await session.runBorrowed(feeds, runOptions)
+          tell(feeds, borrowed.outputs)
+          return borrowed
+        },
+      }
+    },
+  }
+}
 
 describe('running', () => {
   test('the same options give the same curve to the bit, another seed another', async () => {
@@ -19,6 +41,21 @@ describe('running', () => {
     } finally {
       await portable.close()
     }
+  })
+
+  test.each([
+    ['at once', {}],
+    ['from runs that are added up', { batch: 8, accumulate: 2 }],
+  ])('no parameter passes through JavaScript from one update to the next: %s', async (_name, options) => {
+    const passed: string[][] = []
+    const watched = watchRuns((feeds, outputs) => passed.push([...Object.keys(feeds), ...Object.keys(outputs)]))
+    await run({ ...options, runtime: watched, validationShare: 0, epochs: 2 })
+    const isState = (name: string) => /^train\/(state|next)\//.test(name)
+    expect(passed[0]?.filter(isState)).toContain('train/state/parameters')
+    // A sum begins with zeros that never change; the state itself was written once, before the first update.
+    const later = passed.slice(3).map((names) => names.filter((name) => name !== 'train/state/gradient'))
+    expect(later.length).toBeGreaterThan(20)
+    expect(later.flat().filter(isState)).toEqual([])
   })
 
   test('samples read from disk one by one make the same batches', async () => {

@@ -1,10 +1,10 @@
 import type { InferenceSession } from 'onnxruntime-node'
 import { HastenError } from '../../../errors.ts'
-import { dtypeTable } from '../../ir/dtype.ts'
-import type { Tensor } from '../../ir/tensor.ts'
-import { checkFeeds, selectOutputs } from '../check-feeds.ts'
+import { byteLength, dtypeTable, type DType } from '../../ir/dtype.ts'
+import { elementCount, type Tensor } from '../../ir/tensor.ts'
+import { checkFeeds, splitOutputs } from '../check-feeds.ts'
 import { releasedError, trackInFlight } from '../in-flight.ts'
-import type { Feeds, RunOptions, Session, TensorInfo } from '../port.ts'
+import type { Feeds, Residents, ResidentTensor, RunOptions, Session, TensorInfo } from '../port.ts'
 import { turnEventLoop, watchRun } from '../run-stop.ts'
 import { translateRunError } from '../translate-error.ts'
 import { fromBinding, toBinding } from './tensors.ts'
@@ -28,6 +28,7 @@ export function wrapSession(native: InferenceSession, providers: readonly string
     providers,
     run,
     runBorrowed: async (feeds, options) => ({ outputs: await run(feeds, options), release: () => undefined }),
+    allocate: (dtype, dims) => uses.use(async () => allocate(dtype, dims)),
     release: () => uses.close(),
   }
 }
@@ -54,23 +55,55 @@ async function runBinding(
   feeds: Feeds,
   options: RunOptions,
 ): Promise<Record<string, Tensor>> {
-  const selected = selectOutputs(options.outputs, outputs)
-  checkFeeds(feeds, inputs)
+  const { resident = {}, into = {} } = options
+  const { given, written } = splitOutputs(options, outputs)
+  checkFeeds(feeds, inputs, resident)
   const stop = watchRun(options)
   try {
     stop.throwIfEnded()
-    const tensors = Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [name, toBinding(tensor, name)]))
-    const names = selected.map(({ name }) => name)
-    const results = await native.run(tensors, names)
+    const all = Object.entries({ ...feeds, ...mapContents(resident) })
+    const tensors = Object.fromEntries(all.map(([name, tensor]) => [name, toBinding(tensor, name)]))
+    const namesOf = (infos: readonly TensorInfo[]) => infos.map(({ name }) => name)
+    const results = await native.run(tensors, namesOf([...given, ...written]))
     await turnEventLoop()
     stop.throwIfEnded()
-    return Object.fromEntries(names.map((name) => [name, readResult(results, name)]))
+    for (const name of namesOf(written)) replaceContent(into[name] as ResidentTensor, readResult(results, name))
+    return Object.fromEntries(namesOf(given).map((name) => [name, readResult(results, name)]))
   } catch (error) {
     stop.throwIfEnded()
     throw translateRunError(error)
   } finally {
     stop.dispose()
   }
+}
+
+/** The binding's runs give their outputs to JavaScript, so that is where such a tensor is. */
+interface Content {
+  tensor: Tensor | undefined
+}
+
+function allocate(dtype: DType, dims: readonly number[]): ResidentTensor {
+  if (dtype === 'string') throw new HastenError('run_failed', 'no memory of a device holds string')
+  const bytes = new Uint8Array(byteLength(dtype, elementCount(dims)))
+  const content: Content = { tensor: { dtype, dims, bytes } }
+  return { dtype, dims, handle: content, release: () => (content.tensor = undefined) }
+}
+
+function mapContents(resident: Residents): Feeds {
+  return Object.fromEntries(Object.entries(resident).map(([name, each]) => [name, contentOf(each)]))
+}
+
+function contentOf({ handle }: ResidentTensor): Tensor {
+  const { tensor } = handle as Content
+  if (tensor === undefined) throw new HastenError('run_failed', 'a resident tensor was released before the run')
+  return tensor
+}
+
+function replaceContent(resident: ResidentTensor, tensor: Tensor): void {
+  if (contentOf(resident).dims.join() !== tensor.dims.join()) {
+    throw new HastenError('run_failed', `an output of dims [${tensor.dims.join(', ')}] does not fit its resident tensor`)
+  }
+  Object.assign(resident.handle as Content, { tensor })
 }
 
 function readResult(results: InferenceSession.ReturnType, name: string): Tensor {

@@ -56,6 +56,7 @@ export const statusFunctions = {
   GetDimensions: [62, 'ptr', 'buf', 'size'],
   GetSymbolicDimensions: [63, 'ptr', 'buf', 'size'],
   GetTensorTypeAndShape: [65, 'ptr', 'out'],
+  CreateMemoryInfo: [68, 'str', 'int', 'int', 'int', 'out'],
   CreateCpuMemoryInfo: [69, 'int', 'int', 'out'],
   AllocatorFree: [76, 'ptr', 'ptr'],
   GetAllocatorWithDefaultOptions: [78, 'out'],
@@ -63,6 +64,7 @@ export const statusFunctions = {
   GetAvailableProviders: [125, 'out', 'out'],
   ReleaseAvailableProviders: [126, 'ptr', 'int'],
   AddSessionConfigEntry: [130, 'ptr', 'str', 'str'],
+  CreateAllocator: [131, 'ptr', 'ptr', 'out'],
   AppendTensorRtProvider: [170, 'ptr', 'ptr'],
   CreateTensorRtOptions: [171, 'out'],
   UpdateTensorRtOptions: [172, 'ptr', 'buf', 'buf', 'size'],
@@ -87,6 +89,7 @@ export const releaseFunctions = {
   ReleaseTypeInfo: [98, 'ptr'],
   ReleaseTensorTypeAndShapeInfo: [99, 'ptr'],
   ReleaseSessionOptions: [100, 'ptr'],
+  ReleaseAllocator: [132, 'ptr'],
   ReleaseTensorRtOptions: [174, 'ptr'],
   ReleaseCudaOptions: [208, 'ptr'],
 } as const satisfies Record<string, Row>

@@ -66,13 +66,13 @@ async function openSession(
   model: ModelSource,
   options: CreateOptions,
 ): Promise<Session> {
-  const { session, providers } = await createNativeSession(parts, model, options)
+  const native = await createNativeSession(parts, model, options)
   try {
-    const opened = wrapSession(parts, session, providers, () => sessions.delete(opened))
+    const opened = wrapSession(parts, native, () => sessions.delete(opened))
     sessions.add(opened)
     return opened
   } catch (error) {
-    await parts.api.releaseAsync('ReleaseSession', session)
+    await parts.api.releaseAsync('ReleaseSession', native.session)
     throw translateLoadError(error)
   }
 }

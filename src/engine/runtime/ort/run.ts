@@ -1,7 +1,9 @@
 import { translateRunError } from '../translate-error.ts'
-import type { Feeds, TensorInfo } from '../port.ts'
+import type { RunOutputs } from '../check-feeds.ts'
+import type { Feeds, Residents, ResidentTensor, TensorInfo } from '../port.ts'
 import { createSlots, type OrtApi } from './api.ts'
 import type { NativeStrings } from './native-strings.ts'
+import { residentValue } from './resident.ts'
 import { createValue, type NativeInput } from './values.ts'
 
 /** What a run needs of its session. */
@@ -17,23 +19,31 @@ export interface RunTarget {
   readonly outputNames: ReadonlyMap<string, bigint>
 }
 
+/** What goes into a run and comes out of it. */
+export interface RunCall {
+  readonly feeds: Feeds
+  readonly resident: Residents
+  readonly outputs: RunOutputs
+  /** A tensor for each of `outputs.written`. */
+  readonly into: Residents
+}
+
 /**
- * Runs a native session on a thread of libuv's pool and returns one native value per output, which the caller
+ * Runs a native session on a thread of libuv's pool and returns one native value per output given, which the caller
  * releases. It settles only when native code has let go of the inputs, also after an abort.
  * @param signal aborts with the error to throw
  */
-export async function runNative(
-  target: RunTarget,
-  feeds: Feeds,
-  outputs: readonly TensorInfo[],
-  signal: AbortSignal,
-): Promise<BigUint64Array> {
+export async function runNative(target: RunTarget, call: RunCall, signal: AbortSignal): Promise<BigUint64Array> {
   signal.throwIfAborted()
   const { api } = target
-  const inputs = createInputs(target, feeds)
-  const results = createSlots(outputs.length)
+  const { given, written } = call.outputs
+  const targets = written.map(({ name }) => residentValue(call.into[name] as ResidentTensor))
+  const inputs = createInputs(target, call)
+  // Native code makes a value where it finds none, and writes to the others.
+  const slots = pointerArray([...given.map(() => 0n), ...targets])
+  const results = slots.subarray(0, given.length)
   try {
-    await runUntil(target, inputs, outputs, results, signal)
+    await runUntil(target, inputs, [...given, ...written], slots, signal)
     signal.throwIfAborted()
     return results
   } catch (error) {
@@ -42,22 +52,27 @@ export async function runNative(
     signal.throwIfAborted()
     throw translateRunError(error)
   } finally {
-    for (const { value } of inputs) api.release('ReleaseValue', value)
+    releaseInputs(api, inputs)
   }
 }
 
-function createInputs({ api, memoryInfo, inputs }: RunTarget, feeds: Feeds): NativeInput[] {
+function createInputs({ api, memoryInfo, inputs }: RunTarget, { feeds, resident }: RunCall): NativeInput[] {
   const created: NativeInput[] = []
   try {
     for (const { name } of inputs) {
-      const tensor = feeds[name]
-      if (tensor !== undefined) created.push(createValue(api, memoryInfo, tensor))
+      const [kept, tensor] = [resident[name], feeds[name]]
+      if (kept !== undefined) created.push({ value: residentValue(kept), memory: undefined, isLent: true })
+      else if (tensor !== undefined) created.push(createValue(api, memoryInfo, tensor))
     }
     return created
   } catch (error) {
-    for (const { value } of created) api.release('ReleaseValue', value)
+    releaseInputs(api, created)
     throw translateRunError(error)
   }
+}
+
+function releaseInputs(api: OrtApi, inputs: readonly NativeInput[]): void {
+  for (const { value, isLent } of inputs) if (isLent !== true) api.release('ReleaseValue', value)
 }
 
 async function runUntil(

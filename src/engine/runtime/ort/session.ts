@@ -1,6 +1,6 @@
 import { HastenError } from '../../../errors.ts'
 import type { NumericTensor, Tensor } from '../../ir/tensor.ts'
-import { checkFeeds, selectOutputs } from '../check-feeds.ts'
+import { checkFeeds, splitOutputs } from '../check-feeds.ts'
 import { releasedError, trackInFlight } from '../in-flight.ts'
 import type { RunLimit } from '../limit-runs.ts'
 import type { BorrowedOutputs, Feeds, RunOptions, Session, TensorInfo } from '../port.ts'
@@ -8,7 +8,9 @@ import { watchRun } from '../run-stop.ts'
 import type { OrtApi } from './api.ts'
 import type { LeakGuard } from './leak-guard.ts'
 import { encodeStrings } from './native-strings.ts'
+import type { NativeSession } from './create-session.ts'
 import { countNodes } from './placement.ts'
+import { allocateResident } from './resident.ts'
 import { releaseValues, runNative, type RunTarget } from './run.ts'
 import { readTensorInfos } from './tensor-info.ts'
 import { detachView, viewValue } from './values.ts'
@@ -27,8 +29,7 @@ export interface RuntimeParts {
 /** A session over a native one, which it owns from here on; `onRelease` is called once that is freed. */
 export function wrapSession(
   parts: RuntimeParts,
-  session: bigint,
-  providers: readonly string[],
+  { session, providers, device }: NativeSession,
   onRelease: () => void,
 ): Session {
   const { api, leaks, memoryInfo, running } = parts
@@ -48,6 +49,7 @@ export function wrapSession(
     nodeCounts: countNodes(api, session),
     run: async (feeds, options) => copyOutputs(api, await execute(feeds, options)),
     runBorrowed: async (feeds, options) => lendOutputs(api, leaks, await execute(feeds, options)),
+    allocate: (dtype, dims) => uses.use(async () => allocateResident(api, session, device, dtype, dims)),
     release: () => uses.close(),
   }
 }
@@ -73,12 +75,13 @@ async function runChecked(
   feeds: Feeds,
   options: RunOptions,
 ): Promise<NativeOutputs> {
-  const selected = selectOutputs(options.outputs, outputs)
-  checkFeeds(feeds, target.inputs)
+  const { resident = {}, into = {} } = options
+  const call = { feeds, resident, into, outputs: splitOutputs(options, outputs) }
+  checkFeeds(feeds, target.inputs, resident)
   const stop = watchRun(options)
   try {
-    const values = await limit.run(() => runNative(target, feeds, selected, stop.signal), stop.signal)
-    return { names: selected.map(({ name }) => name), values }
+    const values = await limit.run(() => runNative(target, call, stop.signal), stop.signal)
+    return { names: call.outputs.given.map(({ name }) => name), values }
   } finally {
     stop.dispose()
   }

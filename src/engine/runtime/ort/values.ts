@@ -10,6 +10,8 @@ import { readDims, readDType } from './tensor-info.ts'
 export interface NativeInput {
   readonly value: bigint
   readonly memory: Uint8Array | undefined
+  /** It belongs to somebody else, who releases it. */
+  readonly isLent?: true
 }
 
 /**
