@@ -3,6 +3,7 @@
  * reads facts. Nothing here loads the IR, the codec or a runtime, so the API can import it.
  */
 export { explanationSchema, forecastSchema, sensitivitySchema, trialsSchema } from './passes/findings.ts'
+export { trainingSchema, type TrainedStep } from './passes/training-findings.ts'
 export { passSchemas } from './passes/options/index.ts'
 export { recipeSchema, type Recipe } from './recipes/schema.ts'
 export { builtinRecipes } from './recipes/builtin.ts'

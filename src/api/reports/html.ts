@@ -2,6 +2,7 @@ import { drawLatency, drawSpeedup } from './charts.ts'
 import { flattenFacts, formatChange, formatDuration, formatValue } from './format.ts'
 import { renderExplanation, renderForecast, renderSensitivity, renderTrials } from './html-findings.ts'
 import { numericHead, table, th } from './html-table.ts'
+import { renderTraining } from './html-training.ts'
 import { Html, html, nothing } from './html-text.ts'
 import { reportStyle } from './style.ts'
 import type { ReportStage, ReportView } from './view.ts'
@@ -34,10 +35,11 @@ export function renderHtml(view: ReportView): string {
           ${section('Speed-up', drawSpeedup(view.evidence.find(({ metric }) => metric === 'p50')?.change ?? null, view.noise))}
           ${section('Latency', drawLatency(view.latency))} ${section('Gates', renderGates(view))}
           ${section('Warnings', renderWarnings(view))} ${section('Trials', renderTrials(view))}
-          ${section('Forecast', renderForecast(view))} ${section('Sensitivity', renderSensitivity(view))}
-          ${section('Explanation', renderExplanation(view))} ${section('Placement', renderFacts(view.placement))}
-          ${section('Environment', renderFacts(view.environment))} ${section('Method', renderFacts(view.method))}
-          ${section('Stages', renderStages(view))} ${section('Notes by node', renderNotes(view))}
+          ${section('Training', renderTraining(view))} ${section('Forecast', renderForecast(view))}
+          ${section('Sensitivity', renderSensitivity(view))} ${section('Explanation', renderExplanation(view))}
+          ${section('Placement', renderFacts(view.placement))} ${section('Environment', renderFacts(view.environment))}
+          ${section('Method', renderFacts(view.method))} ${section('Stages', renderStages(view))}
+          ${section('Notes by node', renderNotes(view))}
           ${section('Recipe', html`<pre><code>${view.recipe.text}</code></pre>`)}
         </main>
       </body>

@@ -1,5 +1,7 @@
+import type { TrainedStep } from '../../engine/schemas.ts'
 import { forecastSentences, formatLoss, formatSpeedup, listCauses, runtimeSentences, trialMarks } from './findings.ts'
 import { table, text } from './markdown-text.ts'
+import { epochTable, trainingSentences } from './training-text.ts'
 import type { ReportView } from './view.ts'
 
 /** Rows of one table in a summary; the JSON report has them all. */
@@ -16,6 +18,21 @@ export function trialTable({ trials }: ReportView): string[] {
       text(trial.detail),
     ]),
   )
+}
+
+/** Each training step: what it did, then its epochs. */
+export function trainingParts({ training }: ReportView): string[] {
+  return (training ?? []).flatMap((step) => ['', ...trainingList(step), '', ...epochRows(step)]).slice(1)
+}
+
+function trainingList(step: TrainedStep): string[] {
+  return trainingSentences(step).map((sentence) => `- ${text(sentence)}`)
+}
+
+function epochRows(step: TrainedStep): string[] {
+  const { head, rows, more } = epochTable(step, maxRows)
+  const lines = table(head, rows)
+  return more === 0 ? lines : [...lines, '', `${more} more in the JSON report.`]
 }
 
 export function forecastList({ forecast }: ReportView): string[] {

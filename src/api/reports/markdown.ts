@@ -1,5 +1,5 @@
 import { flattenFacts, formatChange, formatDuration, formatValue } from './format.ts'
-import { explanationList, forecastList, sensitivityTable, trialTable } from './markdown-findings.ts'
+import { explanationList, forecastList, sensitivityTable, trainingParts, trialTable } from './markdown-findings.ts'
 import { table, text } from './markdown-text.ts'
 import type { ReportView } from './view.ts'
 
@@ -20,6 +20,7 @@ export function renderMarkdown(view: ReportView): string {
       view.warnings.map(({ code, detail, hint }) => `- ${text(code)}: ${text(`${detail} ${hint}`)}`),
     ),
     section('Trials', trialTable(view)),
+    section('Training', trainingParts(view)),
     section('Forecast', forecastList(view)),
     section('Sensitivity', sensitivityTable(view)),
     section('Explanation', explanationList(view)),

@@ -60,6 +60,8 @@ export interface ReportView {
   readonly candidates: readonly { readonly name: string; readonly role: string; readonly p50_ms: number | null }[]
   /** Every model that was tried, with speed and loss; null where the job kept none. */
   readonly trials: NonNullable<JobFindings['trials']>['trials'] | null
+  /** Every training step with its curve; null where nothing was trained. */
+  readonly training: NonNullable<JobFindings['training']>['steps'] | null
   /** What was expected of the recipe before it ran, beside what was measured; null where nobody could tell. */
   readonly forecast: JobFindings['forecast'] | null
   /** Layers ranked by what quantizing each costs; null where nothing was searched. */
@@ -110,6 +112,7 @@ export function buildReport(job: JobDetail, { model, host, findings = {} }: Repo
       p50_ms: readNumber(measurement, ['latency', 'p50_ms']),
     })),
     trials: findings.trials?.trials ?? null,
+    training: findings.training?.steps ?? null,
     forecast: findings.forecast ?? null,
     sensitivity: findings.sensitivity ?? null,
     explanation: findings.explanation ?? null,

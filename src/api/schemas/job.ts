@@ -102,6 +102,7 @@ export const artifactKindSchema = Type.Enum(Object.keys(jobArtifacts) as JobArti
   description:
     'trials: every model that was tried, with its speed and loss. sensitivity: layers ranked by what int8 costs. ' +
     'forecast: what the oracle expected, beside what was measured. ' +
+    'training: losses, metric and rate by epoch of each step that trained, and what was trained. ' +
     'explanation: what became of each node, and what the runtime makes of the result.',
 })
 

@@ -8,7 +8,7 @@ import { learnFromTeachers } from './train/learn.ts'
 export const distillPass = definePass({
   name: 'distill',
   stage: 'train',
-  version: 1,
+  version: 2,
   async run(model, { teachers, alpha, temperature, features, ...options }, context) {
     return learnFromTeachers(model, options, { teachers, alpha, temperature, features }, context)
   },

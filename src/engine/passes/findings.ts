@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import type { TrainingRecord } from './training-findings.ts'
 
 // What passes and jobs find out besides notes, as it is stored and answered: field names are those of the API.
 
@@ -201,6 +202,7 @@ export const forecastSchema = Type.Object(
 export interface PassFindings {
   readonly sensitivity?: SensitivityReport
   readonly search?: SearchFindings
+  readonly training?: TrainingRecord
 }
 
 /** JSON has no infinity. */

@@ -5,7 +5,7 @@ import { learnFromTeachers, learnLabels, originalTeacher } from './train/learn.t
 export const finetunePass = definePass({
   name: 'finetune',
   stage: 'train',
-  version: 1,
+  version: 2,
   async run(model, { withoutLabels, temperature, ...options }, context) {
     const hasLabels = context.train !== undefined && context.train.schema.labels !== null
     if (hasLabels || withoutLabels === 'refuse') return learnLabels(model, options, context)

@@ -18,8 +18,9 @@ import { insertWeights } from './quantize/insert-weights.ts'
 import { readLinear } from './quantize/linear-nodes.ts'
 import { declineModel, resolveScheme, schemeWarnings, type Scheme } from './quantize/scheme.ts'
 import { describeTraining } from './train/describe-training.ts'
-import { anyData, labelledData, openLesson, originalTeacher } from './train/learn.ts'
+import { anyData, labelledData, openLesson, originalTeacher, type Lesson } from './train/learn.ts'
 import { runTraining, type Trained, type Training } from './train/run-training.ts'
+import { recordTraining } from './train/training-record.ts'
 
 type Options = PassOptions<'qat'>
 
@@ -30,7 +31,7 @@ type Options = PassOptions<'qat'>
 export const qatPass = definePass({
   name: 'qat',
   stage: 'calibrate',
-  version: 1,
+  version: 2,
   async run(original, options, context) {
     const model = cloneModel(original)
     liftConstants(model)
@@ -81,7 +82,8 @@ async function trainQuantized(
   insertQdq(model, plan, planOptions, ranges, scheme, (...each) => layers.push(insertFakeWeights(...each)))
   const factors = options.ranges === 'learned' ? addFactors(model.graph) : []
   const also = [...factors, ...chosenWeights(layers, options)]
-  const trained = await runTraining(model, options, await trainingOf(options, also, context), context)
+  const lesson = lessonOf(options, context)
+  const trained = await runTraining(model, options, await trainingOf(lesson, also, context), context)
   const exported = cloneModel(trained.model)
   foldFactors(exported.graph, new Set(factors))
   for (const layer of layers) exportLayer(exported, layer, scheme)
@@ -94,6 +96,7 @@ async function trainQuantized(
     modified: true,
     notes: [...notes, ...describe(trained, options, factors), calibrationNote(options.calibration, samples)],
     warnings: [...schemeWarnings(scheme, target), ...int8Warnings(target, scheme.weights.reduceRange)],
+    findings: { training: recordTraining(trained, options, lesson) },
   }
 }
 
@@ -106,12 +109,20 @@ function nameNodes(anchors: Iterable<Node>): void {
   }
 }
 
-async function trainingOf(options: Options, also: readonly string[], context: PassContext): Promise<Training> {
+/** What the original teaches; undefined where labels do. */
+function lessonOf(options: Options, context: PassContext): Lesson | undefined {
+  if (usesLabels(options, context)) return undefined
+  return { teachers: [originalTeacher], alpha: 0, temperature: options.temperature, features: [] }
+}
+
+async function trainingOf(
+  lesson: Lesson | undefined,
+  also: readonly string[],
+  context: PassContext,
+): Promise<Training> {
   // At higher levels the runtime would compute in integers what is to be trained in floats.
   const base = { also, optimizationLevel: 'basic' } as const
-  if (usesLabels(options, context)) return { ...base, dataset: labelledData(context) }
-  const { temperature } = options
-  const lesson = { teachers: [originalTeacher], alpha: 0, temperature, features: [] }
+  if (lesson === undefined) return { ...base, dataset: labelledData(context) }
   return { ...base, dataset: anyData(context), teacher: await openLesson(lesson, context) }
 }
 

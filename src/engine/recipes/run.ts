@@ -8,6 +8,7 @@ import { beginPass } from '../passes/run-pass.ts'
 import { explainNodes } from '../passes/explain-nodes.ts'
 import type { ExplanationReport, PassFindings, StepForecast } from '../passes/findings.ts'
 import { passes } from '../passes/index.ts'
+import type { TrainedStep } from '../passes/training-findings.ts'
 import type { CheckpointStore } from '../passes/train/hooks.ts'
 import type {
   MeasureSessions,
@@ -84,7 +85,9 @@ interface SavedModel {
 export interface RecipeResult extends SavedModel {
   /** What became of each node that a quantizing step considered. */
   readonly explained: ExplanationReport['nodes']
-  readonly findings: PassFindings
+  readonly findings: Omit<PassFindings, 'training'>
+  /** What each training step did. */
+  readonly trainings: readonly TrainedStep[]
   /** What the oracle expected of each quantizing step before it ran. */
   readonly forecasts: readonly StepForecast[]
   /** Models that a search found about as fast and as good; the steps after it did not touch them. */
@@ -113,6 +116,7 @@ export async function runRecipe(options: RecipeOptions): Promise<RecipeResult> {
     session: {},
     observations: openObservationStore(options),
     findings: {},
+    trainings: [],
     forecasts: [],
     variants: [],
   }
@@ -129,7 +133,8 @@ interface RecipeState {
   readonly notes: RecipeNote[]
   readonly warnings: Warning[]
   session: SessionOptions
-  findings: PassFindings
+  findings: RecipeResult['findings']
+  readonly trainings: TrainedStep[]
   readonly forecasts: StepForecast[]
   variants: readonly Variant[]
 }
@@ -246,7 +251,9 @@ function accept(state: RecipeState, advised: AdvisedStep, result: PassResult): R
   state.model = result.model
   state.modified ||= result.modified
   state.session = { ...state.session, ...result.session }
-  state.findings = { ...state.findings, ...result.findings }
+  const { training, ...findings } = result.findings ?? {}
+  state.findings = { ...state.findings, ...findings }
+  if (training !== undefined) state.trainings.push({ pass: advised.step.pass, ...training })
   state.variants = [...state.variants, ...(result.variants ?? [])]
   state.notes.push(...notes)
   const known = new Set(state.warnings.map(({ code }) => code))
@@ -256,7 +263,7 @@ function accept(state: RecipeState, advised: AdvisedStep, result: PassResult): R
 
 async function finish(options: RecipeOptions, state: RecipeState): Promise<RecipeResult> {
   const { workDir } = options
-  const { model, modified, notes, warnings, session, findings, forecasts } = state
+  const { model, modified, notes, warnings, session, findings, trainings, forecasts } = state
   const saved = await saveChecked(options, model, path.join(workDir, 'optimized.onnx'), session)
   const variants: (SavedModel & { name: string })[] = []
   for (const variant of state.variants) {
@@ -264,7 +271,7 @@ async function finish(options: RecipeOptions, state: RecipeState): Promise<Recip
     variants.push({ name: variant.name, ...(await saveChecked(options, variant.model, file, {})) })
   }
   const explained = explainNodes(notes, model)
-  return { ...saved, modified, notes, warnings, session, findings, forecasts, variants, explained }
+  return { ...saved, modified, notes, warnings, session, findings, trainings, forecasts, variants, explained }
 }
 
 async function saveChecked(

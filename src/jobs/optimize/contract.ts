@@ -1,5 +1,11 @@
 import { Type } from 'typebox'
-import { explanationSchema, forecastSchema, sensitivitySchema, trialsSchema } from '../../engine/schemas.ts'
+import {
+  explanationSchema,
+  forecastSchema,
+  sensitivitySchema,
+  trainingSchema,
+  trialsSchema,
+} from '../../engine/schemas.ts'
 import { defineJob } from '../define-job.ts'
 
 /** Optimize a model and prove it. The queue carries the id; the row carries the input and owns the state. */
@@ -29,6 +35,7 @@ export const jobArtifacts = {
   sensitivity: sensitivitySchema,
   explanation: explanationSchema,
   forecast: forecastSchema,
+  training: trainingSchema,
 } as const
 
 export type JobArtifactKind = keyof typeof jobArtifacts

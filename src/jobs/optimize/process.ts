@@ -54,7 +54,7 @@ type Admitted = Awaited<ReturnType<typeof admitModel>>
 async function evaluate(context: OptimizeContext, materials: Materials, { inputs, placement }: Admitted) {
   const { recorder, storage, fence, job } = context
   mustOwn(await storage.jobs.setPlacement(fence, placement))
-  const { finalists, explained, findings, forecasts } = await transformModel(context, materials, inputs)
+  const { finalists, explained, findings, trainings, forecasts } = await transformModel(context, materials, inputs)
   const judged = await recorder.stage('verify', async () => ({
     value: await inTurn(finalists, async (finalist) => ({
       ...finalist,
@@ -74,6 +74,7 @@ async function evaluate(context: OptimizeContext, materials: Materials, { inputs
     const reports = {
       ...(findings.sensitivity && { sensitivity: findings.sensitivity }),
       trials: listTrials(trials, choice, findings.search),
+      ...(trainings.length > 0 && { training: { steps: [...trainings] } }),
       explanation: describeExplanation(explained, graphs),
       ...(forecasts.length > 0 && { forecast: compareForecast(forecasts, trials[0]) }),
     }

@@ -31,7 +31,7 @@ export interface OptimizedModel {
 }
 
 /** What the recipe made and found. */
-export interface Transformed extends Pick<RecipeResult, 'explained' | 'findings' | 'forecasts'> {
+export interface Transformed extends Pick<RecipeResult, 'explained' | 'findings' | 'trainings' | 'forecasts'> {
   /** The recipe's own result first, then what its search found about as good. */
   readonly finalists: readonly [Finalist, ...Finalist[]]
 }
@@ -72,8 +72,8 @@ export async function transformModel(
       oracle: askedForSize(context) ? undefined : openOracle(context),
     })
     for (const warning of result.warnings) await recorder.warn(warning)
-    const { explained, findings, forecasts } = result
-    return { explained, findings, forecasts, finalists: await listFinalists(context, result) }
+    const { explained, findings, trainings, forecasts } = result
+    return { explained, findings, trainings, forecasts, finalists: await listFinalists(context, result) }
   } finally {
     cache.release()
   }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { logTicks } from '../../../src/api/reports/charts.ts'
+import { linearTicks } from '../../../src/api/reports/training-chart.ts'
 import { renderHtml } from '../../../src/api/reports/html.ts'
+import type { JobFindings } from '../../../src/api/reports/artifacts.ts'
 import { html } from '../../../src/api/reports/html-text.ts'
 import { renderMarkdown } from '../../../src/api/reports/markdown.ts'
 import { buildReport } from '../../../src/api/reports/view.ts'
@@ -25,18 +27,18 @@ function hostileJob() {
   })
 }
 
-const reportOf = (job = sampleJob(), name = 'digits', findings = sampleFindings()) =>
+const reportOf = (job = sampleJob(), name = 'digits', findings: JobFindings = sampleFindings()) =>
   buildReport(job, { model: { name }, findings, host: { inventory: { cpu: { model: 'Xeon', isa: ['avx512_vnni'] } } } })
 
 describe('the HTML report', () => {
-  it('shows the verdict, the evidence with its interval, and both charts', () => {
+  it('shows the verdict, the evidence with its interval, and its charts', () => {
     const page = renderHtml(reportOf())
     expect(page).toContain('2.50 times as fast as the original on this host.')
     expect(page).toContain('2.50× [2.40, 2.60]')
     expect(page).toContain('p50 is 2 ms, wanted &lt;= 4 ms')
     expect(page).toContain('Quality against labels (classification) on 2000 samples.')
     for (const fact of ['avx512_vnni', 'rounds']) expect(page).toContain(fact)
-    expect(page.match(/<svg\b/g)).toHaveLength(2)
+    expect(page.match(/<svg\b/g)).toHaveLength(4)
     expect(page).toContain('aria-label="Speed-up 2.50, 95 % interval 2.40 to 2.60"')
     expect(page).not.toContain('NaN')
   })
@@ -68,11 +70,44 @@ describe('the HTML report', () => {
     expect(page).toContain('conversions left: 1')
   })
 
+  it('shows how a training went: the outcome, the curves, each epoch', () => {
+    const page = renderHtml(reportOf()).replaceAll(/\s+/g, ' ')
+    expect(page).toContain('<h2>Training</h2>')
+    expect(page).toContain(
+      'conv1: loss 1.25, agreement 50.00 % became loss 0.5, agreement 90.00 % on samples held back; epoch 2 was the best and is kept.',
+    )
+    expect(page).toContain('Learned from original, conv1 at temperature 4, with labels weighing 0.5, on 90 samples')
+    expect(page).toContain('9 updates in 3 epochs, until all epochs were done.')
+    expect(page).toContain('250 zeros of 1 pruned weight stayed 0: 25.00 % of what was trained.')
+    expect(page).toContain('Went on from a checkpoint in epoch 2, after 4 updates.')
+    expect(page).toContain('<td class="num">0.5</td><td class="num">90.00 %</td><td>kept</td>')
+    const [training, validation, metric] = [...page.matchAll(/<polyline class="\w+" points="([^"]*)"/g)].slice(2)
+    expect(training![1]!.split(' ')).toHaveLength(9)
+    expect(validation![1]!.split(' ')).toHaveLength(4)
+    // The better, the higher: epoch 2 stands above all others.
+    const heights = metric![1]!.split(' ').map((point) => Number(point.split(',')[1]))
+    expect(Math.min(...heights)).toBe(heights[2])
+  })
+
+  it('tells of a training that was not judged, or brought nothing', () => {
+    const { training } = sampleFindings()
+    const sentence = (change: object) =>
+      renderMarkdown(reportOf(sampleJob(), 'digits', { training: { steps: [{ ...training.steps[0]!, ...change }] } }))
+    expect(sentence({ best_epoch: 0 })).toContain('no epoch was better than before')
+    const epochs = training.steps[0]!.epochs.map((epoch) =>
+      Object.assign(epoch, { validation_loss: null, metric: null }),
+    )
+    expect(sentence({ epochs, metric: null, best_epoch: 3 })).toContain(
+      'training loss 1.1 became 0.4; nothing was held',
+    )
+  })
+
   it('has no such sections for a job that kept none', () => {
     const page = renderHtml(buildReport(sampleJob()))
-    for (const title of ['Trials', 'Sensitivity', 'Explanation']) expect(page).not.toContain(title)
+    for (const title of ['Trials', 'Training', 'Sensitivity', 'Explanation']) expect(page).not.toContain(title)
     expect(buildReport(sampleJob())).toMatchObject({
       trials: null,
+      training: null,
       sensitivity: null,
       explanation: null,
       forecast: null,
@@ -84,7 +119,8 @@ describe('the HTML report', () => {
     ['canceled', {}, 'The job was canceled'],
     ['expired', {}, 'The job expired before it started'],
   ] as const)('says that a job %s, without numbers it does not have', (state, changes, headline) => {
-    const page = renderHtml(reportOf(sampleJob({ state, verdict: null, candidates: [], placement: null, ...changes })))
+    const job = sampleJob({ state, verdict: null, candidates: [], placement: null, ...changes })
+    const page = renderHtml(reportOf(job, 'digits', {}))
     expect(page).toContain(headline)
     expect(page).not.toContain('<svg')
     expect(page).toContain('not judged')
@@ -125,6 +161,7 @@ describe('the Markdown report', () => {
     expect(text).toContain('```yaml\nversion: 1\n')
     expect(text).toContain('| auto | 2.50× [2.40, 2.60] | 0.002 | the result, best trade | conv1 |')
     expect(text).toContain('| 1 | Conv | conv1 | 0.04 | float |')
+    expect(text).toContain('| 2 | 6 | 0.00025 | 0.5 | 0.5 | 90.00 % | kept |')
     expect(text).toContain('Measured of the whole recipe: 2.50× \\[2.40, 2.60\\].')
     expect(text).toContain('Fused kernels gained: QLinearConv 5.')
   })
@@ -163,6 +200,15 @@ describe('html templates', () => {
 
 it('puts round ticks inside a logarithmic axis', () => {
   expect(logTicks(0.7, 12)).toEqual([1, 2, 5, 10])
+})
+
+it.each([
+  [0, 1.25, [0, 0.5, 1]],
+  [0.5, 0.9, [0.5, 0.6, 0.7, 0.8, 0.9]],
+  [-0.2, 3, [0, 1, 2, 3]],
+  [2, 2, [2]],
+])('puts round ticks between %d and %d', (low, high, ticks) => {
+  expect(linearTicks(low, high)).toEqual(ticks)
 })
 
 it.each([

@@ -56,10 +56,11 @@ describe('the artifacts of a job', () => {
 
   it('are sections of the report', async () => {
     const { body } = await api.call({ url: `/v1/jobs/${job}/report.json` })
-    const { trials, sensitivity, explanation } = findings
-    expect(body).toMatchObject({ trials: trials.trials, sensitivity, explanation })
+    const { trials, training, sensitivity, explanation } = findings
+    expect(body).toMatchObject({ trials: trials.trials, training: training.steps, sensitivity, explanation })
     const { text } = await api.call({ url: `/v1/jobs/${job}/report.html` })
-    for (const title of ['Trials', 'Sensitivity', 'Explanation']) expect(text).toContain(`<h2>${title}</h2>`)
+    for (const title of ['Trials', 'Training', 'Sensitivity', 'Explanation'])
+      expect(text).toContain(`<h2>${title}</h2>`)
   })
 
   it('that a job has not are not found, and kinds that do not exist are refused', async () => {

@@ -48,13 +48,19 @@ function describeEpoch({ metric: name }: Trained, { validationLoss, metric }: Ep
   return metric === null ? loss : `${loss}, ${name} ${metric.toFixed(4)}`
 }
 
-function describeParameters({ model, parameters }: Trained): string {
-  const trained = new Set(parameters.map(({ name }) => name))
+function describeParameters(trained: Trained): string {
+  const { parameters } = trained
   const count = parameters.reduce((sum, each) => sum + each.count, 0)
-  const frozen = floatWeights(model).filter((name) => !trained.has(name))
+  const frozen = frozenWeights(trained)
   const shown = frozen.length > 12 ? [...frozen.slice(0, 12), '…'] : frozen
   const rest = frozen.length === 0 ? 'none was frozen' : `frozen: ${shown.join(', ')}`
   return `${count} parameters in ${plural(parameters.length, 'tensor')} were trained; ${rest}`
+}
+
+/** Weights that training did not change. */
+export function frozenWeights({ model, parameters }: Trained): string[] {
+  const trained = new Set(parameters.map(({ name }) => name))
+  return floatWeights(model).filter((name) => !trained.has(name))
 }
 
 /** What could hold knowledge: float32 initializers with more than one element. */

@@ -4,7 +4,8 @@ import type { Model } from '../../ir/model.ts'
 import type { FeatureMatch, TeacherOptions } from '../../training/index.ts'
 import type { Note, PassContext, PassResult } from '../pass.ts'
 import { describeTraining, isTrained } from './describe-training.ts'
-import { runTraining, type TrainingOptions } from './run-training.ts'
+import { runTraining, type Trained, type TrainingOptions } from './run-training.ts'
+import { recordTraining } from './training-record.ts'
 
 /** What a model learns from. */
 export interface Lesson {
@@ -19,7 +20,7 @@ export const originalTeacher = 'original'
 /** Learns from labels. */
 export async function learnLabels(model: Model, options: TrainingOptions, context: PassContext): Promise<PassResult> {
   const dataset = labelledData(context)
-  return toResult(model, await runTraining(model, options, { dataset }, context), [])
+  return toResult(model, options, await runTraining(model, options, { dataset }, context))
 }
 
 /** Learns from teachers, and from labels as far as `alpha` says. */
@@ -32,7 +33,7 @@ export async function learnFromTeachers(
   const dataset = lesson.alpha > 0 ? labelledData(context) : anyData(context)
   const teacher = await openLesson(lesson, context)
   const trained = await runTraining(model, options, { dataset, teacher }, context)
-  return toResult(model, trained, [{ action: 'info', reason: describeLesson(lesson) }])
+  return toResult(model, options, trained, lesson)
 }
 
 /** Loads the teachers of a lesson. */
@@ -45,9 +46,12 @@ export async function openLesson({ teachers, ...lesson }: Lesson, { training }: 
   return { models, ...lesson }
 }
 
-function toResult(model: Model, trained: Awaited<ReturnType<typeof runTraining>>, notes: readonly Note[]): PassResult {
+function toResult(model: Model, options: TrainingOptions, trained: Trained, lesson?: Lesson): PassResult {
   const modified = isTrained(trained)
-  return { model: modified ? trained.model : model, modified, notes: [...describeTraining(trained), ...notes] }
+  const notes = describeTraining(trained)
+  const taught: readonly Note[] = lesson === undefined ? [] : [{ action: 'info', reason: describeLesson(lesson) }]
+  const findings = { training: recordTraining(trained, options, lesson) }
+  return { model: modified ? trained.model : model, modified, notes: [...notes, ...taught], findings }
 }
 
 function describeLesson({ teachers, alpha, temperature, features }: Lesson): string {

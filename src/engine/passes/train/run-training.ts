@@ -3,6 +3,7 @@ import { HastenError } from '../../../errors.ts'
 import type { Dataset } from '../../data/index.ts'
 import type { Node } from '../../ir/graph.ts'
 import type { Model } from '../../ir/model.ts'
+import { viewOf, type Tensor } from '../../ir/tensor.ts'
 import { encodeModel } from '../../onnx/index.ts'
 import { train, type TeacherOptions, type TrainOptions, type TrainResult } from '../../training/index.ts'
 import type { SessionOptions } from '../../runtime/options.ts'
@@ -25,6 +26,8 @@ export interface Training {
 export interface Trained extends TrainResult {
   /** Names of the weights whose zeros were held. */
   readonly held: readonly string[]
+  /** How many numbers that were. */
+  readonly zeros: number
 }
 
 /**
@@ -38,7 +41,7 @@ export async function runTraining(
   context: PassContext,
 ): Promise<Trained> {
   const parameters = selectionOf(options, training)
-  const masks = options.keepZeros ? findHeldZeros(model, options, parameters) : new Map()
+  const masks = options.keepZeros ? findHeldZeros(model, options, parameters) : new Map<string, Tensor>()
   const base: TrainOptions = {
     model,
     ...settingsOf(options),
@@ -54,7 +57,11 @@ export async function runTraining(
       context.training?.onEvent?.(event)
     },
   }
-  return { ...(await resumeOrStart(base, context)), held: [...masks.keys()] }
+  return { ...(await resumeOrStart(base, context)), held: [...masks.keys()], zeros: countZeros(masks) }
+}
+
+function countZeros(masks: ReadonlyMap<string, Tensor>): number {
+  return masks.values().reduce((sum, mask) => sum + viewOf(mask, 'float32').filter((kept) => kept === 0).length, 0)
 }
 
 /** A checkpoint of another training (the steps before it gave another model this time) is not gone on from. */
