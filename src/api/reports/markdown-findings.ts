@@ -22,7 +22,7 @@ export function trialTable({ trials }: ReportView): string[] {
 
 /** Each training step: what it did, then its epochs. */
 export function trainingParts({ training }: ReportView): string[] {
-  return (training ?? []).flatMap((step) => ['', ...trainingList(step), '', ...epochRows(step)]).slice(1)
+  return (training ?? []).flatMap((step) => [[''], trainingList(step), [''], epochRows(step)].flat()).slice(1)
 }
 
 function trainingList(step: TrainedStep): string[] {
