@@ -1,31 +1,40 @@
 import { isUtf8 } from 'node:buffer'
 import { HastenError } from '../../errors.ts'
 import { datatypeTable, type Datatype } from '../datatypes.ts'
+import type { ScannedNumbers } from './json-numbers.ts'
 import { byteLength, viewOf, type NumericTensor, type Tensor } from '../../engine/serving.ts'
 
 interface JsonRule {
   /** What an element must be, for the error. */
   readonly expects: string
-  readonly accepts: (value: unknown) => boolean
+  readonly type: 'boolean' | 'number' | 'string'
+  /** For numbers. */
+  readonly range?: Range
+}
+
+interface Range {
+  readonly min: number
+  readonly max: number
+  readonly isWhole: boolean
 }
 
 type JsonDatatype = Exclude<Datatype, 'FP16' | 'BF16'>
 type NumericJsonDatatype = Exclude<JsonDatatype, 'BYTES'>
 
 function integerRule(min: number, max: number): JsonRule {
-  return {
-    expects: `an integer from ${min} to ${max}`,
-    accepts: (value) => Number.isInteger(value) && (value as number) >= min && (value as number) <= max,
-  }
+  return { expects: `an integer from ${min} to ${max}`, type: 'number', range: { min, max, isWhole: true } }
 }
 
-function isFiniteAs(value: unknown, round: (value: number) => number): boolean {
-  return typeof value === 'number' && Number.isFinite(round(value))
+function floatRule(name: string, max: number): JsonRule {
+  return { expects: `a number in the range of ${name}`, type: 'number', range: { min: -max, max, isWhole: false } }
 }
+
+/** The last double that rounds to a finite float32: the middle between its largest and 2^128 goes to infinity. */
+const largestAsFloat32 = 2 ** 128 - 2 ** 103 - 2 ** 75
 
 // JSON numbers are doubles once parsed: above 2^53 a 64-bit integer would silently become another one.
 const jsonRules = {
-  BOOL: { expects: 'true or false', accepts: (value) => typeof value === 'boolean' },
+  BOOL: { expects: 'true or false', type: 'boolean' },
   UINT8: integerRule(0, 255),
   UINT16: integerRule(0, 65_535),
   UINT32: integerRule(0, 4_294_967_295),
@@ -34,10 +43,18 @@ const jsonRules = {
   INT16: integerRule(-32_768, 32_767),
   INT32: integerRule(-2_147_483_648, 2_147_483_647),
   INT64: integerRule(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-  FP32: { expects: 'a number in the range of float32', accepts: (value) => isFiniteAs(value, Math.fround) },
-  FP64: { expects: 'a number in the range of float64', accepts: (value) => isFiniteAs(value, Number) },
-  BYTES: { expects: 'a string', accepts: (value) => typeof value === 'string' },
+  FP32: floatRule('float32', largestAsFloat32),
+  FP64: floatRule('float64', Number.MAX_VALUE),
+  BYTES: { expects: 'a string', type: 'string' },
 } as const satisfies Record<JsonDatatype, JsonRule>
+
+function isAccepted(value: unknown, { type, range }: JsonRule): boolean {
+  return typeof value === type && (range === undefined || isWithin(value as number, range))
+}
+
+function isWithin(value: number, { min, max, isWhole }: Range): boolean {
+  return value >= min && value <= max && (!isWhole || Math.trunc(value) === value)
+}
 
 /** FP16 and BF16 have no JSON form in the protocol. */
 export function hasJsonForm(datatype: Datatype): datatype is JsonDatatype {
@@ -86,17 +103,62 @@ export function readJsonTensor(
   data: unknown,
   pointer: string,
 ): Tensor {
-  const elements = elementsOf(data, dims, count, pointer)
-  const rule: JsonRule = jsonRules[datatype]
-  const wrong = elements.findIndex((element) => !rule.accepts(element))
-  if (wrong !== -1) {
-    throw malformed(
-      pointer,
-      `element ${wrong} of ${datatype} data is ${describe(elements[wrong])}, not ${rule.expects}`,
-    )
+  if (isScanned(data)) {
+    checkScanned(data, datatype, dims, count, pointer)
+    return numericTensor(datatype as NumericJsonDatatype, dims, count, data.values)
   }
-  if (datatype !== 'BYTES') return numericTensor(datatype, dims, count, elements)
+  const elements = elementsOf(data, dims, count, pointer)
+  const wrong = elements.findIndex((element) => !isAccepted(element, jsonRules[datatype]))
+  if (wrong !== -1) throw wrongElement(datatype, wrong, describe(elements[wrong]), pointer)
+  if (datatype !== 'BYTES') return numericTensor(datatype, dims, count, Float64Array.from(elements as number[], Number))
   return { dtype: 'string', dims, strings: elements.map((text) => Buffer.from(text as string, 'utf8')) }
+}
+
+/** Nothing that is parsed from JSON holds a typed array. */
+function isScanned(data: unknown): data is ScannedNumbers {
+  return typeof data === 'object' && data !== null && (data as Partial<ScannedNumbers>).values instanceof Float64Array
+}
+
+function wrongElement(datatype: JsonDatatype, index: number, given: string, pointer: string): HastenError {
+  const { expects } = jsonRules[datatype]
+  return malformed(pointer, `element ${index} of ${datatype} data is ${given}, not ${expects}`)
+}
+
+function checkScanned(
+  { dims: given, values }: ScannedNumbers,
+  datatype: JsonDatatype,
+  dims: readonly number[],
+  count: number,
+  pointer: string,
+): void {
+  const isFlat = given.length === 1 || dims.length < 2
+  const wanted = isFlat ? [count] : dims
+  const axis = wanted.findIndex((dim, index) => given[index] !== dim)
+  if (axis !== -1) throw wrongLength(axis, isFlat, given[axis], wanted[axis] ?? 0, pointer)
+  if (given.length > wanted.length) throw wrongElement(datatype, 0, 'an array', pointer)
+  const rule: JsonRule = jsonRules[datatype]
+  const wrong = findWrong(values, rule)
+  if (wrong !== -1) throw wrongElement(datatype, wrong, String(values[wrong]), pointer)
+}
+
+function wrongLength(
+  axis: number,
+  isFlat: boolean,
+  given: number | undefined,
+  wanted: number,
+  pointer: string,
+): HastenError {
+  if (isFlat) return malformed(pointer, `data has ${given} elements; the shape asks for ${wanted}`)
+  const where = `${pointer}${'/0'.repeat(axis)}`
+  if (given === undefined) return malformed(where, `dimension ${axis} of nested data must be an array`)
+  return malformed(where, `dimension ${axis} of nested data has ${given} elements; the shape says ${wanted}`)
+}
+
+/** The first of these that the rule does not accept; -1 when there is none. */
+function findWrong(values: Float64Array, { type, range }: JsonRule): number {
+  if (type !== 'number' || range === undefined) return values.length === 0 ? -1 : 0
+  for (let index = 0; index < values.length; index++) if (!isWithin(values[index] ?? 0, range)) return index
+  return -1
 }
 
 function describe(value: unknown): string {
@@ -107,16 +169,14 @@ function numericTensor(
   datatype: NumericJsonDatatype,
   dims: readonly number[],
   count: number,
-  elements: readonly unknown[],
+  values: Float64Array,
 ): NumericTensor {
   const { dtype } = datatypeTable[datatype]
   const tensor = { dtype, dims, bytes: new Uint8Array(byteLength(dtype, count)) }
   const view = viewOf(tensor)
   if (view instanceof BigInt64Array || view instanceof BigUint64Array) {
-    elements.forEach((element, index) => (view[index] = BigInt(element as number)))
-  } else {
-    elements.forEach((element, index) => (view[index] = Number(element)))
-  }
+    for (let index = 0; index < values.length; index++) view[index] = BigInt(values[index] ?? 0)
+  } else view.set(values)
   return tensor
 }
 

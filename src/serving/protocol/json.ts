@@ -1,13 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 import { HastenError, messageOf } from '../../errors.ts'
 import type { ServingLimits } from '../limits.ts'
-
-const quote = 0x22
-const backslash = 0x5c
-// `[` and `{`, `]` and `}` differ in this bit only.
-const bracketBit = 0x20
-const opener = 0x7b
-const closer = 0x7d
+import { cutNumbers, placeOf } from './cut-numbers.ts'
+import type { ScannedNumbers } from './json-numbers.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
@@ -20,41 +15,51 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** Deepest nesting of arrays and objects, brackets in strings not counted. */
-function nestingDepth(bytes: Uint8Array): number {
-  let depth = 0
-  let deepest = 0
-  let inString = false
-  for (let at = 0; at < bytes.length; at++) {
-    const byte = bytes[at] ?? 0
-    if (byte === backslash) at++
-    else if (byte === quote) inString = !inString
-    else if (!inString && (byte | bracketBit) === opener) deepest = Math.max(deepest, ++depth)
-    else if (!inString && (byte | bracketBit) === closer) depth--
-  }
-  return deepest
-}
-
 /**
- * Parses a JSON object of bounded size and depth. Members called `__proto__` stay ordinary members, so readers must
- * only look names up, never copy them onto other objects.
+ * Parses a JSON object of bounded size and depth. Arrays of numbers that are `data` of an input are never made: in their
+ * place are `ScannedNumbers`. Members called `__proto__` stay ordinary members, so readers must only look names up, never
+ * copy them onto other objects.
  * @throws HastenError `tensor_too_large` (only tensors make JSON this big), `invalid_request`
  */
-export function parseJsonObject(bytes: Uint8Array, limits: ServingLimits): JsonObject {
-  if (bytes.length > limits.maxJsonBytes) {
-    const detail = `the JSON of the request has ${bytes.length} bytes; the limit is ${limits.maxJsonBytes}`
+export function parseJsonObject(bytes: Uint8Array, { maxJsonBytes, maxJsonDepth }: ServingLimits): JsonObject {
+  if (bytes.length > maxJsonBytes) {
+    const detail = `the JSON of the request has ${bytes.length} bytes; the limit is ${maxJsonBytes}`
     throw new HastenError('tensor_too_large', detail)
   }
-  if (!isUtf8(bytes)) throw invalidAt('', 'the JSON of the request is not UTF-8')
-  if (nestingDepth(bytes) > limits.maxJsonDepth) {
-    throw invalidAt('', `the JSON of the request is nested deeper than ${limits.maxJsonDepth} levels`)
-  }
-  const value = parseText(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'))
+  const { pieces, arrays, depth } = cutNumbers(bytes, maxJsonDepth)
+  if (depth > maxJsonDepth) throw invalidAt('', `the JSON of the request is nested deeper than ${maxJsonDepth} levels`)
+  const text = pieces.map((piece) => (typeof piece === 'string' ? piece : textOf(piece))).join('')
+  // Where something is wrong, the whole text is parsed, so that the error speaks of that.
+  const value = parseText(text) ?? parseWhole(textOf(bytes))
   if (!isJsonObject(value)) throw invalidAt('', 'the JSON of the request is not an object')
+  putBack(value, arrays)
   return value
 }
 
+function putBack({ inputs }: JsonObject, arrays: readonly ScannedNumbers[]): void {
+  if (arrays.length === 0 || !Array.isArray(inputs)) return
+  const byPlace = new Map<unknown, ScannedNumbers>(arrays.map((array, index) => [placeOf(index), array]))
+  for (const input of inputs) {
+    const data = isJsonObject(input) ? byPlace.get(input.data) : undefined
+    if (data !== undefined) Object.assign(input as object, { data })
+  }
+}
+
+function textOf(bytes: Uint8Array): string {
+  if (!isUtf8(bytes)) throw invalidAt('', 'the JSON of the request is not UTF-8')
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')
+}
+
+/** Undefined when it is malformed. */
 function parseText(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function parseWhole(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
