@@ -4,6 +4,9 @@
  */
 export { byteLength, isViewable, viewOf } from './ir/index.ts'
 export { generateInputs } from './data/generate.ts'
+export { confidencesOf, type ScoreScale } from './measure/quality/confidence.ts'
+export { isFloat, numbersOf } from './measure/quality/numbers.ts'
+export { argmax } from './measure/quality/scores.ts'
 export type { DType, NumericTensor, Tensor } from './ir/index.ts'
 export type { BorrowedOutputs, Feeds, RunOptions, Runtime, Session, TensorInfo } from './runtime/port.ts'
 export type { SessionOptions } from './runtime/options.ts'

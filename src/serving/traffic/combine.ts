@@ -1,0 +1,106 @@
+import { HastenError } from '../../errors.ts'
+import { argmax, isFloat, numbersOf, type NumericTensor, type Tensor } from '../../engine/serving.ts'
+import { majorityOf, weighedVotes } from './vote.ts'
+import { floatTensor } from './float-tensor.ts'
+
+/** How the outputs of several versions become one. */
+export interface Combination {
+  readonly method: 'mean' | 'vote'
+  /** With `mean`: take the softmax of each along the last axis first, so that what is averaged are probabilities. */
+  readonly softmax: boolean
+}
+
+/** What one version answered, and how much it counts. */
+export interface Opinion {
+  readonly outputs: Readonly<Record<string, Tensor>>
+  readonly weight: number
+}
+
+/**
+ * One answer of several: floats by their weighted mean, or by the share of votes for each class of the last axis. What
+ * can't be averaged (labels, text) goes by majority, element by element. Equal votes are decided by the first version.
+ * @throws HastenError `run_failed` when the outputs don't fit together
+ */
+export function combine(opinions: readonly Opinion[], combination: Combination): Record<string, Tensor> {
+  const names = Object.keys(opinions[0]?.outputs ?? {})
+  const weights = opinions.map(({ weight }) => weight)
+  return Object.fromEntries(
+    names.map((name) => {
+      const tensors = alike(opinions, name)
+      return [name, combineTensors(tensors, weights, combination)]
+    }),
+  )
+}
+
+function alike(opinions: readonly Opinion[], name: string): [Tensor, ...Tensor[]] {
+  const tensors = opinions.flatMap(({ outputs }) => outputs[name] ?? [])
+  const [first, ...others] = tensors
+  const fits = others.every(({ dtype, dims }) => dtype === first?.dtype && dims.join() === first.dims.join())
+  if (first !== undefined && fits && tensors.length === opinions.length) return [first, ...others]
+  const shown = tensors.map(({ dtype, dims }) => `${dtype} [${dims.join(', ')}]`).join('; ')
+  throw new HastenError('run_failed', `output '${name}' of an ensemble's versions does not fit together: ${shown}`)
+}
+
+function combineTensors(
+  tensors: readonly [Tensor, ...Tensor[]],
+  weights: readonly number[],
+  { method, softmax }: Combination,
+): Tensor {
+  const [first] = tensors
+  if (first.dtype === 'string') {
+    const texts = tensors.map((tensor) => (tensor.dtype === 'string' ? tensor.strings : []))
+    const chosen = majorityOf(texts, weights, (text) => Buffer.from(text).toString('latin1'))
+    return { ...first, strings: chosen.map((text) => text.slice()) }
+  }
+  const numeric = tensors as readonly NumericTensor[]
+  if (!isFloat(first)) return majorityOfNumbers(first, numeric, weights)
+  const values = numeric.map(numbersOf)
+  const length = first.dims.at(-1) ?? 1
+  if (method === 'vote') return floatTensor(first, voteOnRows(values, weights, length))
+  return floatTensor(first, meanOf(softmax ? values.map((each) => softmaxRows(each, length)) : values, weights))
+}
+
+function majorityOfNumbers(first: NumericTensor, tensors: readonly NumericTensor[], weights: readonly number[]) {
+  const size = first.bytes.length / Math.max(1, numbersOf(first).length)
+  const elements = tensors.map(({ bytes }) =>
+    Array.from({ length: bytes.length / size }, (_, at) => bytes.subarray(at * size, (at + 1) * size)),
+  )
+  const chosen = majorityOf(elements, weights, (element) => Buffer.from(element).toString('latin1'))
+  return { ...first, bytes: new Uint8Array(Buffer.concat(chosen)) }
+}
+
+function meanOf(values: readonly ArrayLike<number>[], weights: readonly number[]): Float64Array {
+  const total = weights.reduce((sum, weight) => sum + weight, 0)
+  const mean = new Float64Array(values[0]?.length ?? 0)
+  for (const [member, each] of values.entries()) {
+    const weight = (weights[member] ?? 0) / total
+    // A version without weight has no say, whatever it answers: NaN times 0 would be NaN.
+    if (weight === 0) continue
+    for (let index = 0; index < mean.length; index++) mean[index] = (mean[index] ?? 0) + weight * (each[index] ?? 0)
+  }
+  return mean
+}
+
+function softmaxRows(values: ArrayLike<number>, length: number): Float64Array {
+  const result = new Float64Array(values.length)
+  for (let start = 0; start < values.length; start += length) {
+    const largest = values[start + argmax({ values, start, length })] ?? Number.NaN
+    let sum = 0
+    for (let index = start; index < start + length; index++) {
+      const power = Math.exp((values[index] ?? Number.NaN) - largest)
+      result[index] = power
+      sum += power
+    }
+    for (let index = start; index < start + length; index++) result[index] = (result[index] ?? 0) / sum
+  }
+  return result
+}
+
+function voteOnRows(values: readonly ArrayLike<number>[], weights: readonly number[], length: number): Float64Array {
+  const result = new Float64Array(values[0]?.length ?? 0)
+  for (let start = 0; start < result.length; start += length) {
+    const votes = values.map((each) => argmax({ values: each, start, length }))
+    result.set(weighedVotes(votes, weights, length), start)
+  }
+  return result
+}
