@@ -5,11 +5,14 @@ import { createKeyAuthorizer } from '../../src/serving/authorize.ts'
 import { proveBatching } from '../../src/serving/deployments/batching.ts'
 import { createCatalog } from '../../src/serving/deployments/catalog.ts'
 import { createEntry } from '../../src/serving/deployments/entry.ts'
+import { createGate } from '../../src/serving/deployments/gate.ts'
 import { resolveOptions } from '../../src/serving/deployments/options.ts'
+import { createSlot } from '../../src/serving/deployments/slot.ts'
 import { buildServing } from '../../src/serving/protocol/app.ts'
 import { createLane } from '../../src/serving/scheduler/lane.ts'
 import { createRunSlots } from '../../src/serving/scheduler/run-slots.ts'
 import { createStatistics } from '../../src/serving/statistics.ts'
+import { createTraffic } from '../../src/serving/traffic/route.ts'
 import { createLogger, createMetrics } from '../../src/telemetry.ts'
 
 /** The model's path, and the version's options as JSON. */
@@ -29,35 +32,46 @@ const entry = createEntry({
   state: 'ready',
   error: null,
   active: 1,
+  loaded: true,
+  policy: {},
+  canary: null,
   traffic: {},
   metadata: {},
   versions: [],
   createdAt: now,
   updatedAt: now,
 })
-entry.current = {
-  served: {
-    name: 'cls',
-    version: '1',
-    project: 'default',
-    inputs: session.inputs,
-    outputs: session.outputs,
-    instances: maxInFlight,
-    batching,
-    lane: createLane({ session, slots: createRunSlots(cores), maxQueue, maxInFlight, batching, observations }),
-    statistics: createStatistics(),
-  },
-  probe: async () => {},
-  retire: async () => {},
+const { inputs, outputs } = session
+const lane = createLane({ session, slots: createRunSlots(cores), maxQueue, maxInFlight, batching, observations })
+const gate = createGate({ maxQueue, load: async () => {} })
+gate.open(lane)
+const slot = createSlot({ version: 1, modelId: 'mdl_bench', jobId: null, options: {}, createdAt: now, replicas: [] })
+slot.loaded = { inputs, outputs, options, lane, probe: async () => {}, retire: async () => {} }
+slot.served = {
+  name: 'cls',
+  version: '1',
+  project: 'default',
+  inputs,
+  outputs,
+  instances: maxInFlight,
+  batching,
+  lane: gate.lane,
+  statistics: createStatistics(),
 }
+entry.slots.set(1, slot)
 const app = buildServing({
-  catalog: createCatalog(new Map([['cls', entry]]), { first: [entry], stopping: false }),
+  catalog: createCatalog(
+    new Map([['cls', entry]]),
+    { first: [entry], stopping: false },
+    createTraffic({ wrappers: {} }),
+  ),
   authorize: createKeyAuthorizer({
     findKey: async () => ({ project: 'default', scopes: ['predict'], expiresAt: null }),
   }),
   metrics: createMetrics(),
   logger: createLogger({ level: 'info', role: 'serve' }),
   version: '0.0.0',
+  limits: { maxJsonBytes: 1 << 24 },
 })
 await app.listen({ host: '127.0.0.1', port: 0 })
 process.send?.({ url: app.listeningOrigin })

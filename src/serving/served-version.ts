@@ -1,4 +1,3 @@
-import type { SerializedError } from '../errors.ts'
 import type { TensorInfo } from '../engine/serving.ts'
 import type { Batching } from './scheduler/batch-plan.ts'
 import type { Lane } from './scheduler/lane.ts'
@@ -23,8 +22,9 @@ export interface ServedVersion {
 export interface VersionStatus {
   readonly name: string
   readonly version: string
-  readonly state: 'READY' | 'LOADING' | 'UNAVAILABLE'
-  readonly error: SerializedError | null
+  readonly state: 'READY' | 'LOADING' | 'UNLOADING' | 'UNAVAILABLE'
+  /** Why it is not ready; empty when there is nothing to say. */
+  readonly reason: string
 }
 
 /** Given with a request that is to be answered, not with one that asks about a model. */
@@ -40,6 +40,11 @@ export interface Catalog {
    * @throws HastenError `not_found`, `deployment_not_ready`
    */
   find(project: string, name: string, version?: string, routing?: Routing): ServedVersion
+  /**
+   * Every version of a model that answers.
+   * @throws HastenError `not_found`
+   */
+  loaded(project: string, name: string): readonly ServedVersion[]
   /** @throws HastenError `deployment_not_ready` when the version has been loaded but no longer works */
   checkReady(model: ServedVersion): void
   list(project: string): readonly ServedVersion[]

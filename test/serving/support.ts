@@ -49,8 +49,9 @@ export function catalogOf(models: readonly TestModel[]): Catalog {
       return found
     },
     checkReady: () => {},
+    loaded: (_project, name) => all.filter((model) => model.name === name),
     list: () => all,
-    status: () => all.map(({ name, version }) => ({ name, version, state: 'READY', error: null })),
+    status: () => all.map(({ name, version }) => ({ name, version, state: 'READY', reason: '' })),
     all: () => all,
     unready: () => undefined,
     started: () => true,

@@ -1,6 +1,8 @@
 import { HastenError } from '../../errors.ts'
-import type { Catalog, ServedVersion, VersionStatus } from '../served-version.ts'
-import { isSettled, statusesOf, type Entry } from './entry.ts'
+import type { Catalog, Routing, ServedVersion, VersionStatus } from '../served-version.ts'
+import type { Traffic } from '../traffic/route.ts'
+import { answeringVersions, isSettled, statusesOf, type Entry } from './entry.ts'
+import { answering, errorOf, stateOf } from './slot.ts'
 
 /** What the loop over the rows tells the catalog. */
 export interface LoopState {
@@ -9,25 +11,26 @@ export interface LoopState {
   stopping: boolean
 }
 
-const indexStates = { ready: 'READY', loading: 'LOADING', failed: 'UNAVAILABLE' } as const
+const indexStates = { ready: 'READY', idle: 'READY', loading: 'LOADING', failed: 'UNAVAILABLE' } as const
 
 /** The deployments by name, each seen by its own project only. */
-export function createCatalog(entries: ReadonlyMap<string, Entry>, loop: LoopState): Catalog {
+export function createCatalog(entries: ReadonlyMap<string, Entry>, loop: LoopState, traffic: Traffic): Catalog {
   const ofProject = (project: string) => [...entries.values()].filter(({ row }) => row.project === project)
-  const served = (list: Iterable<Entry>) => [...list].flatMap(({ current }) => (current ? [current.served] : []))
+  const served = (list: Iterable<Entry>) => [...list].flatMap((entry) => answeringVersions(entry).values().toArray())
   const started = () => loop.first?.every((entry) => isSettled(entry) || entries.get(entry.row.name) !== entry) ?? false
+  const ofName = (project: string, name: string) => {
+    const entry = entries.get(name)
+    if (entry !== undefined && entry.row.project === project) return entry
+    throw new HastenError('not_found', `There is no model '${name}'.`, {
+      hint: 'GET /v1/deployments lists the deployments of the project of your key.',
+    })
+  }
   return {
-    find(project, name, version) {
-      const entry = entries.get(name)
-      if (entry === undefined || entry.row.project !== project) {
-        throw new HastenError('not_found', `There is no model '${name}'.`, {
-          hint: 'GET /v1/deployments lists the deployments of the project of your key.',
-        })
-      }
-      return findVersion(entry, version)
-    },
-    checkReady(model) {
-      const error = entries.get(model.name)?.health.error
+    find: (project, name, version, routing) => findVersion(ofName(project, name), traffic, version, routing),
+    loaded: (project, name) => [...answeringVersions(ofName(project, name)).values()],
+    checkReady({ name, version }) {
+      const slot = entries.get(name)?.slots.get(Number(version))
+      const error = slot && errorOf(slot)
       if (error !== undefined) throw new HastenError('deployment_not_ready', error.detail)
     },
     list: (project) => served(ofProject(project)),
@@ -42,27 +45,53 @@ export function createCatalog(entries: ReadonlyMap<string, Entry>, loop: LoopSta
   }
 }
 
-function findVersion({ current, row, failure }: Entry, version: string | undefined): ServedVersion {
-  if (current !== undefined && (version === undefined || version === current.served.version)) return current.served
-  if (version !== undefined && Number(version) !== row.active) {
-    throw new HastenError(
-      'not_found',
-      `Version ${version} of model '${row.name}' is not loaded; ${row.active} is active.`,
-    )
+function findVersion(entry: Entry, traffic: Traffic, version?: string, routing?: Routing): ServedVersion {
+  const found = version === undefined ? findAnswering(entry, traffic, routing) : findNamed(entry, version)
+  if (found !== undefined) return found
+  throw unanswered(entry, version === undefined ? entry.row.active : Number(version))
+}
+
+function findNamed({ slots }: Entry, version: string): ServedVersion | undefined {
+  const slot = slots.get(Number(version))
+  const served = slot && answering(slot)
+  return served?.version === version ? served : undefined
+}
+
+function findAnswering(entry: Entry, traffic: Traffic, routing: Routing | undefined): ServedVersion | undefined {
+  const versions = answeringVersions(entry)
+  const routed = routing && traffic.route(versions, entry.plan, routing)
+  // While the active version is being loaded, the one before it answers.
+  return routed ?? versions.get(entry.row.active) ?? versions.get(entry.serving ?? entry.row.active)
+}
+
+function unanswered({ row: { name, active, loaded }, slots }: Entry, version: number): HastenError {
+  if (!loaded) {
+    return new HastenError('not_found', `Model '${name}' is unloaded.`, {
+      hint: `POST /v2/repository/models/${name}/load loads it.`,
+    })
   }
-  const isFailed = failure?.version === row.active
-  const detail = isFailed ? `it failed to load: ${failure.error.detail}` : 'it is being loaded'
-  throw new HastenError('deployment_not_ready', `Model '${row.name}' is not ready: ${detail}`, {
-    retryAfter: 1,
-    ...(isFailed ? { hint: failure.error.hint } : {}),
-  })
+  const slot = slots.get(version)
+  if (slot === undefined && version !== active) {
+    return new HastenError('not_found', `Version ${version} of model '${name}' is not loaded; ${active} is active.`)
+  }
+  const error = slot && stateOf(slot) === 'failed' ? errorOf(slot) : undefined
+  const detail = error === undefined ? 'it is being loaded' : `it failed to load: ${error.detail}`
+  const hint = error === undefined ? {} : { hint: error.hint }
+  return new HastenError('deployment_not_ready', `Model '${name}' is not ready: ${detail}`, { retryAfter: 1, ...hint })
 }
 
 function indexLines(entry: Entry): VersionStatus[] {
-  return statusesOf(entry).map(({ version, state, error }) => ({
-    name: entry.row.name,
+  const { name, active, loaded } = entry.row
+  const lines: VersionStatus[] = statusesOf(entry).map(({ version, state, error }) => ({
+    name,
     version: String(version),
     state: indexStates[state],
-    error,
+    reason: error?.detail ?? (state === 'idle' ? 'idle: the next request loads it' : ''),
   }))
+  for (const { row } of entry.retiring) {
+    if (entry.slots.has(row.version)) continue
+    lines.push({ name, version: String(row.version), state: 'UNLOADING', reason: '' })
+  }
+  if (loaded || lines.length > 0) return lines
+  return [{ name, version: String(active), state: 'UNAVAILABLE', reason: 'unloaded' }]
 }

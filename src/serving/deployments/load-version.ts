@@ -1,11 +1,9 @@
 import { HastenError } from '../../errors.ts'
-import type { ArtifactCache, DeploymentRow, DeploymentVersionRow, ModelRow, Storage } from '../../storage/index.ts'
-import type { Runtime, Session } from '../../engine/serving.ts'
+import type { ArtifactCache, DeploymentVersionRow, ModelRow, Storage } from '../../storage/index.ts'
+import type { Runtime, Session, TensorInfo } from '../../engine/serving.ts'
 import type { Observation } from '../scheduler/latency-model.ts'
-import { createLane } from '../scheduler/lane.ts'
+import { createLane, type Lane } from '../scheduler/lane.ts'
 import type { RunSlots } from '../scheduler/run-slots.ts'
-import type { ServedVersion } from '../served-version.ts'
-import { createStatistics } from '../statistics.ts'
 import { proveBatching } from './batching.ts'
 import { resolveOptions, type ResolvedOptions } from './options.ts'
 import { checkSignature, probeSession, type StoredSignature } from './probe.ts'
@@ -20,7 +18,10 @@ export interface LoadDeps {
 
 /** A version in memory: it answers, can be probed again, and is unloaded once. */
 export interface LoadedVersion {
-  readonly served: ServedVersion
+  readonly inputs: readonly TensorInfo[]
+  readonly outputs: readonly TensorInfo[]
+  readonly options: ResolvedOptions
+  readonly lane: Lane
   /** @throws HastenError `model_run_failed` */
   probe(): Promise<void>
   /** Lets the requests it has end, then frees the session and its files. */
@@ -33,19 +34,18 @@ export interface LoadedVersion {
  */
 export async function loadVersion(
   deps: LoadDeps,
-  deployment: DeploymentRow,
+  project: string,
   version: DeploymentVersionRow,
   signal: AbortSignal,
 ): Promise<LoadedVersion> {
-  const model = await findModel(deps, deployment.project, version.modelId)
+  const model = await findModel(deps, project, version.modelId)
   const options = resolveOptions(model.session, version.options, deps.cores)
   const files = await deps.cache.materialize(model.files, { signal })
   try {
     const path = files.path(modelFile(model))
     const session = await deps.runtime.createSession({ path }, { session: options.session, signal })
     const observations = await admit(session, model, options, signal)
-    const loaded = { model, session, options, observations }
-    return served(deps, deployment, version, loaded, () => files.release())
+    return loaded(deps, { model, session, options, observations }, () => files.release())
   } catch (error) {
     files.release()
     throw error
@@ -89,27 +89,18 @@ interface Admitted {
   readonly observations: readonly Observation[]
 }
 
-function served(
+function loaded(
   { slots }: LoadDeps,
-  { name, project }: DeploymentRow,
-  { version }: DeploymentVersionRow,
   { model, session, options, observations }: Admitted,
   releaseFiles: () => void,
 ): LoadedVersion {
   const { maxQueue, maxInFlight, allowNonFinite, batching } = options
   const lane = createLane({ session, slots, maxQueue, maxInFlight, batching, observations })
   return {
-    served: {
-      name,
-      version: String(version),
-      project,
-      inputs: session.inputs,
-      outputs: session.outputs,
-      instances: maxInFlight,
-      batching,
-      lane,
-      statistics: createStatistics(),
-    },
+    inputs: session.inputs,
+    outputs: session.outputs,
+    options,
+    lane,
     probe: () => probeSession(session, model.signature as unknown as StoredSignature, { allowNonFinite }),
     async retire() {
       await lane.drain()

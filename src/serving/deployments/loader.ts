@@ -1,82 +1,72 @@
-import type { Logger } from '../../telemetry.ts'
-import { currentVersion, freshHealth, recordFailure, type Entry } from './entry.ts'
-import { loadVersion, type LoadDeps, type LoadedVersion } from './load-version.ts'
+import type { Entry } from './entry.ts'
+import { retire, startLoad, type Lifecycle } from './lifecycle.ts'
+import { answering, createSlot } from './slot.ts'
+import { wantedVersions } from './wanted.ts'
 
-/** Loads at a time: each takes a core and the memory of a model. */
+/** Loads at a time that no request waits for: each takes a core and the memory of a model. */
 const maxLoads = 2
 
-/** Brings entries to the version they want, in the background. */
+/** Brings entries to the versions they want, in the background. */
 export interface Loader {
-  /** Starts what `entry` needs now; `changed` is called when something has come of it. */
+  /** Starts and lets go of what `entry` needs now. */
   advance(entry: Entry): void
-  /** Gives up loading and lets the current version end its requests. */
+  /** Gives up loading and lets the versions end their requests. */
   dispose(entry: Entry): void
   /** Resolves when everything that was given up has been freed. */
   settled(): Promise<void>
 }
 
-export function createLoader(deps: LoadDeps & { readonly logger: Logger }, changed: () => void): Loader {
-  const loads = new Set<Promise<void>>()
-  const retiring = new Set<Promise<void>>()
-
-  function track(set: Set<Promise<void>>, work: Promise<void>): void {
-    const tracked = work.finally(() => {
-      set.delete(tracked)
-      changed()
-    })
-    set.add(tracked)
+export function createLoader(deps: Lifecycle['deps'], changed: () => void): Loader {
+  const life: Lifecycle = {
+    deps,
+    changed,
+    loads: new Set(),
+    retirements: new Set(),
+    // At once: what it replaces holds memory.
+    ready: (entry) => advance(life, entry),
   }
-
-  function retire(loaded: LoadedVersion | undefined): void {
-    if (loaded === undefined) return
-    const { name, version } = loaded.served
-    const failed = (error: unknown) => deps.logger.error({ err: error, model: name, version }, 'version not unloaded')
-    track(retiring, loaded.retire().catch(failed))
-  }
-
-  async function load(entry: Entry, version: number, abort: AbortController): Promise<void> {
-    const labels = { model: entry.row.name, version }
-    const startedAt = performance.now()
-    try {
-      const row = entry.row.versions.find((each) => each.version === version)
-      // The row is read in one query with its versions, so the active one is among them.
-      if (row === undefined) throw new Error(`version ${version} has no row`)
-      const loaded = await loadVersion(deps, entry.row, row, abort.signal)
-      if (abort.signal.aborted) return retire(loaded)
-      retire(entry.current)
-      Object.assign(entry, { current: loaded, failure: undefined, health: freshHealth() })
-      deps.logger.info({ ...labels, tookMs: Math.round(performance.now() - startedAt) }, 'version ready')
-    } catch (error) {
-      if (abort.signal.aborted) return
-      recordFailure(entry, version, error)
-      deps.logger.warn({ ...labels, err: error }, 'version failed')
-    } finally {
-      if (entry.loading?.abort === abort) entry.loading = undefined
-    }
-  }
-
   return {
-    advance(entry) {
-      const wanted = entry.row.active
-      if (entry.loading?.version === wanted) return
-      entry.loading?.abort.abort()
-      entry.loading = undefined
-      if (currentVersion(entry) === wanted) return
-      if (entry.failure?.version === wanted && entry.failure.retryAt > performance.now()) return
-      if (loads.size >= maxLoads) return
-      const abort = new AbortController()
-      entry.loading = { version: wanted, abort }
-      track(loads, load(entry, wanted, abort))
-    },
+    advance: (entry) => advance(life, entry),
     dispose(entry) {
-      entry.loading?.abort.abort()
-      entry.loading = undefined
-      retire(entry.current)
-      entry.current = undefined
+      entry.disposed = true
+      for (const slot of entry.slots.values()) retire(life, entry, slot)
     },
     async settled() {
+      const { loads, retirements } = life
       // A load that was given up may still have something to retire.
-      while (loads.size + retiring.size > 0) await Promise.all([...loads, ...retiring])
+      while (loads.size + retirements.size > 0) await Promise.all([...loads, ...retirements])
     },
   }
+}
+
+function advance(life: Lifecycle, entry: Entry): void {
+  if (entry.disposed) return
+  const { active } = entry.row
+  if (isAnswering(entry, active)) entry.serving = active
+  const wanted = new Set(wantedVersions(entry.row))
+  // Until the active version answers, the one before it goes on.
+  const { serving } = entry
+  if (wanted.has(active) && serving !== undefined && isAnswering(entry, serving)) wanted.add(serving)
+  for (const [version, slot] of entry.slots) if (!wanted.has(version)) retire(life, entry, slot)
+  for (const version of wanted) ensureLoaded(life, entry, version)
+}
+
+function isAnswering({ slots }: Entry, version: number): boolean {
+  const slot = slots.get(version)
+  return slot !== undefined && answering(slot) !== undefined
+}
+
+function ensureLoaded(life: Lifecycle, entry: Entry, version: number): void {
+  const slot = entry.slots.get(version) ?? addSlot(entry, version)
+  if (slot === undefined || slot.loading !== undefined || answering(slot) !== undefined) return
+  if (slot.failure !== undefined && slot.failure.retryAt > performance.now()) return
+  if (life.loads.size < maxLoads) void startLoad(life, entry, slot)
+}
+
+function addSlot({ row, slots }: Entry, version: number) {
+  const found = row.versions.find((each) => each.version === version)
+  if (found === undefined) return undefined
+  const slot = createSlot(found)
+  slots.set(version, slot)
+  return slot
 }

@@ -3,8 +3,9 @@ import type { Logger } from '../../telemetry.ts'
 import type { Runtime } from '../../engine/serving.ts'
 import { createRunSlots } from '../scheduler/run-slots.ts'
 import type { Catalog } from '../served-version.ts'
+import { createTraffic, type Traffic } from '../traffic/route.ts'
 import { createCatalog, type LoopState } from './catalog.ts'
-import { createEntry, type Entry } from './entry.ts'
+import { createEntry, updateEntry, type Entry } from './entry.ts'
 import { checkHealth } from './health.ts'
 import { createLoader, type Loader } from './loader.ts'
 import { reportEntry, type Reporter } from './replicas.ts'
@@ -20,6 +21,8 @@ export interface DeploymentsDeps {
   readonly url: string
   /** Runs at a time over all deployments; the runtime's threads must suffice for them. */
   readonly cores: number
+  /** Who answers requests that name no version; the active version when absent. */
+  readonly traffic?: Traffic
   /** Between two looks at the rows, which are also the heartbeat. Default 2 s; notifications come in between. */
   readonly pollMs?: number
 }
@@ -41,15 +44,16 @@ const prunedAfterMs = 600_000
  */
 export async function startDeployments(deps: DeploymentsDeps): Promise<RunningDeployments> {
   const entries = new Map<string, Entry>()
+  const traffic = deps.traffic ?? createTraffic({ wrappers: {} })
   const state: LoopState = { first: undefined, stopping: false }
   const bell = createBell()
   const slots = createRunSlots(deps.cores)
   const loader = createLoader({ ...deps, slots }, bell.ring)
   const reporter = { deployments: deps.storage.deployments, serverId: deps.serverId, url: deps.url }
   const stopListening = await deps.storage.listen(channel, bell.ring)
-  const loop = runLoop(deps, entries, state, bell, loader, reporter)
+  const loop = runLoop(deps, entries, state, bell, { loader, reporter, traffic })
   return {
-    catalog: createCatalog(entries, state),
+    catalog: createCatalog(entries, state, traffic),
     async stop({ timeoutMs }) {
       state.stopping = true
       bell.ring()
@@ -76,14 +80,13 @@ async function runLoop(
   entries: Map<string, Entry>,
   state: LoopState,
   bell: Bell,
-  loader: Loader,
-  reporter: Reporter,
+  { loader, reporter, traffic }: { loader: Loader; reporter: Reporter; traffic: Traffic },
 ): Promise<void> {
   let isAway = false
   while (!state.stopping) {
-    for (const entry of entries.values()) checkHealth(entry, bell.ring)
+    for (const { slots } of entries.values()) for (const slot of slots.values()) checkHealth(slot, bell.ring)
     try {
-      adopt(entries, await storage.deployments.listDesired(), loader)
+      adopt(entries, await storage.deployments.listDesired(), loader, traffic)
       if (state.first === undefined) await storage.deployments.pruneReplicas(prunedAfterMs)
       state.first ??= [...entries.values()]
       await storage.deployments.touchReplicas(reporter.serverId)
@@ -98,17 +101,18 @@ async function runLoop(
 }
 
 /** Takes over the rows: new and changed ones are loaded, those that are gone are let go. */
-function adopt(entries: Map<string, Entry>, rows: readonly DeploymentRow[], loader: Loader): void {
+function adopt(entries: Map<string, Entry>, rows: readonly DeploymentRow[], loader: Loader, traffic: Traffic): void {
   const byName = new Map(rows.map((row) => [row.name, row]))
   for (const [name, entry] of entries) {
     // A deployment that was deleted and made again under its name is another one.
     if (byName.get(name)?.id === entry.row.id) continue
     entries.delete(name)
     loader.dispose(entry)
+    traffic.forget(entry.row.id)
   }
   for (const row of rows) {
     const entry = entries.get(row.name) ?? createEntry(row)
-    entry.row = row
+    updateEntry(entry, row)
     entries.set(row.name, entry)
     loader.advance(entry)
   }

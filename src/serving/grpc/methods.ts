@@ -59,9 +59,10 @@ function modelMethods(catalog: Catalog): Record<string, Answer> {
     modelReady: method(wire.ModelReadyRequestSchema, wire.ModelReadyResponseSchema, (request, project) => ({
       ready: isReady(catalog, () => find(request, project)),
     })),
-    modelMetadata: method(wire.ModelMetadataRequestSchema, wire.ModelMetadataResponseSchema, (request, project) =>
-      fromDocument(wire.ModelMetadataResponseSchema, modelMetadata(find(request, project))),
-    ),
+    modelMetadata: method(wire.ModelMetadataRequestSchema, wire.ModelMetadataResponseSchema, (request, project) => {
+      const model = find(request, project)
+      return fromDocument(wire.ModelMetadataResponseSchema, modelMetadata(model, catalog.loaded(project, model.name)))
+    }),
     modelConfig: method(wire.ModelConfigRequestSchema, wire.ModelConfigResponseSchema, (request, project) =>
       fromDocument(wire.ModelConfigResponseSchema, { config: modelConfig(find(request, project)) }),
     ),
@@ -69,11 +70,18 @@ function modelMethods(catalog: Catalog): Record<string, Answer> {
       wire.ModelStatisticsRequestSchema,
       wire.ModelStatisticsResponseSchema,
       (request, project) => {
-        const models = request.name === '' ? catalog.list(project) : [find(request, project)]
+        const models = statisticsModels(catalog, project, request)
         return fromDocument(wire.ModelStatisticsResponseSchema, { model_stats: models.map(modelStatistics) })
       },
     ),
   }
+}
+
+/** Without a version those of every one that answers, without a name those of all models. */
+function statisticsModels(catalog: Catalog, project: string, asked: { name: string; version: string }) {
+  if (asked.name === '') return catalog.list(project)
+  const model = findModel(catalog, project, asked)
+  return asked.version === '' ? catalog.loaded(project, asked.name) : [model]
 }
 
 /** An empty version is none, as protobuf leaves it. */

@@ -5,11 +5,14 @@ import type { BatchTotals } from '../statistics.ts'
 
 const platform = 'onnxruntime_onnx'
 
-/** GET /v2/models/{name}; -1 stands for any size. */
-export function modelMetadata(model: ServedVersion): object {
+/**
+ * GET /v2/models/{name}; -1 stands for any size.
+ * @param loaded all versions of the model that answer
+ */
+export function modelMetadata(model: ServedVersion, loaded: readonly ServedVersion[]): object {
   return {
     name: model.name,
-    versions: [model.version],
+    versions: loaded.map(({ version }) => version),
     platform,
     inputs: model.inputs.map(tensorMetadata),
     outputs: model.outputs.map(tensorMetadata),

@@ -3,16 +3,7 @@ import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { tensorOf } from '../../../src/engine/ir/tensor.ts'
 import { buildModel, ocrModels } from '../../support/models.ts'
-import { eventually, openBench, project, untilReady, type Bench } from './support.ts'
-
-// y = factor · x
-const scale = (factor: number) =>
-  buildModel({
-    inputs: { x: ['float32', ['N', 2]] },
-    outputs: { y: ['float32', ['N', 2]] },
-    initializers: { f: tensorOf('float32', [1], Float32Array.of(factor)) },
-    nodes: [['Mul', ['x', 'f'], ['y']]],
-  })
+import { ask, eventually, openBench, project, scale, untilReady, type Bench } from './support.ts'
 
 /** Each row less the sum of all, so that an answer depends on the others of its batch. */
 const total = buildModel({
@@ -51,12 +42,7 @@ beforeAll(async () => {
 afterAll(async () => bench.close())
 
 const raw = { 'inference-header-content-length': '0' }
-const scaled = async (url: string, name: string, path = '') => {
-  const body = JSON.stringify({ inputs: [{ name: 'x', shape: [1, 2], datatype: 'FP32', data: [1, 2] }] })
-  const response = await fetch(`${url}/v2/models/${name}${path}/infer`, { method: 'POST', body })
-  const answer = (await response.json()) as { outputs?: [{ data: number[] }]; detail?: string; code?: string }
-  return { status: response.status, data: answer.outputs?.[0].data, ...answer }
-}
+const scaled = async (url: string, name: string, path = '') => ask(url, `${name}${path}`)
 const deploy = async (name: string, bytes: Uint8Array, options: object = {}) => {
   const { id } = await bench.store(name, bytes)
   return bench.storage.deployments.create({ project, name, modelId: id, options })

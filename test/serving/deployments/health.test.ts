@@ -1,53 +1,45 @@
 import { expect, test } from 'vitest'
-import { HastenError } from '../../../src/errors.ts'
-import { createEntry, freshHealth, recordFailure, statusesOf } from '../../../src/serving/deployments/entry.ts'
+import { HastenError, type ErrorCode } from '../../../src/errors.ts'
 import { checkHealth } from '../../../src/serving/deployments/health.ts'
 import type { LoadedVersion } from '../../../src/serving/deployments/load-version.ts'
+import {
+  createSlot,
+  errorOf,
+  freshHealth,
+  recordFailure,
+  stateOf,
+  type Slot,
+} from '../../../src/serving/deployments/slot.ts'
 
-const now = new Date()
-const row = {
-  id: 'dep_1',
-  project: 'default',
-  name: 'm',
-  state: 'ready' as const,
-  error: null,
-  active: 1,
-  loaded: true,
-  policy: {},
-  traffic: {},
-  metadata: {},
-  versions: [],
-  createdAt: now,
-  updatedAt: now,
-}
+const row = { version: 1, modelId: 'mdl_1', jobId: null, options: {}, createdAt: new Date(), replicas: [] }
 
-/** An entry whose version has failed `failures` times in a row and answers its probe as told. */
+/** A version that has failed `failures` times in a row and answers its probe as told. */
 function suspect(failures: number, oldestRunMs: number, probe: () => Promise<void>) {
-  const entry = createEntry(row)
+  const slot = createSlot(row)
   const state = { queued: 0, inFlight: 0, runMs: 1, oldestRunMs, failuresInRow: failures }
-  entry.current = { served: { version: '1', lane: { state: () => state } }, probe } as unknown as LoadedVersion
-  return entry
+  slot.loaded = { lane: { state: () => state }, probe } as unknown as LoadedVersion
+  return slot
 }
 
-const check = (entry: ReturnType<typeof suspect>) =>
+const check = (slot: Slot) =>
   new Promise<void>((resolve) => {
-    checkHealth(entry, resolve)
-    if (!entry.health.probing) resolve()
+    checkHealth(slot, resolve)
+    if (!slot.health.probing) resolve()
   })
 
 test('a version is probed after five failures in a row, and the probe decides', async () => {
   let probes = 0
   let isBroken = true
-  const entry = suspect(5, 0, async () => {
+  const slot = suspect(5, 0, async () => {
     probes++
     if (isBroken) throw new HastenError('model_run_failed', 'broken')
   })
-  await check(entry)
-  expect(statusesOf(entry)).toMatchObject([{ version: 1, state: 'failed', error: { detail: 'broken' } }])
+  await check(slot)
+  expect([stateOf(slot), errorOf(slot)?.detail]).toEqual(['failed', 'broken'])
   isBroken = false
-  await check(entry)
-  expect(statusesOf(entry)).toEqual([{ version: 1, state: 'ready', error: null }])
-  await check(entry)
+  await check(slot)
+  expect([stateOf(slot), errorOf(slot)]).toEqual(['ready', undefined])
+  await check(slot)
   expect(probes).toBe(2)
 })
 
@@ -62,10 +54,13 @@ test('four failures prove nothing; a run that never ends does', async () => {
 })
 
 test('a failed load is tried again only when waiting can help, each time later', () => {
-  const entry = createEntry(row)
-  const waits = [1, 2, 3].map(() => recordFailure(entry, 1, new HastenError('unavailable', 'away')))
+  const slot = createSlot(row)
+  const fail = (code: ErrorCode) => {
+    recordFailure(slot, new HastenError(code, 'no'))
+    return slot.failure!
+  }
+  const waits = [fail('unavailable'), fail('unavailable'), fail('unavailable')]
   expect(waits.map(({ tries }) => tries)).toEqual([1, 2, 3])
   expect(waits[2]!.retryAt - waits[0]!.retryAt).toBeGreaterThan(5000)
-  expect(recordFailure(entry, 1, new HastenError('model_load_failed', 'no')).retryAt).toBe(Infinity)
-  expect(recordFailure(entry, 2, new HastenError('unavailable', 'away')).tries).toBe(1)
+  expect(fail('model_load_failed').retryAt).toBe(Infinity)
 })

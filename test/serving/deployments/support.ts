@@ -2,11 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { decodeModel, describeModel } from '../../../src/engine/index.ts'
+import { tensorOf } from '../../../src/engine/ir/tensor.ts'
 import { createOrtRuntime } from '../../../src/engine/runtime/ort/index.ts'
 import { startDeployments, type DeploymentsDeps, type RunningDeployments } from '../../../src/serving/index.ts'
 import type { Runtime } from '../../../src/engine/serving.ts'
 import { newId, openCache, type ModelRow, type Storage } from '../../../src/storage/index.ts'
 import { openStorage } from '../../../src/storage/open.ts'
+import { buildModel } from '../../support/models.ts'
 import { createTestDatabase } from '../../support/postgres.ts'
 import { listen, silentLogger, type TestServer } from '../support.ts'
 
@@ -86,4 +88,31 @@ export async function eventually<T>(read: () => Promise<T | undefined>): Promise
 export async function untilReady(url: string, name: string, version?: number): Promise<void> {
   const path = version === undefined ? name : `${name}/versions/${version}`
   await eventually(async () => ((await fetch(`${url}/v2/models/${path}/ready`)).ok ? true : undefined))
+}
+
+/** y = factor · x. */
+export function scale(factor: number): Uint8Array {
+  return buildModel({
+    inputs: { x: ['float32', ['N', 2]] },
+    outputs: { y: ['float32', ['N', 2]] },
+    initializers: { f: tensorOf('float32', [1], Float32Array.of(factor)) },
+    nodes: [['Mul', ['x', 'f'], ['y']]],
+  })
+}
+
+interface Asked {
+  readonly status: number
+  readonly data?: number[] | undefined
+  readonly model_version?: string
+  readonly code?: string
+  readonly detail?: string
+}
+
+/** What a model of `scale` answers to [1, 2]; `path` is its name, with or without a version. */
+export async function ask(url: string, path: string, over: object = {}): Promise<Asked> {
+  const inputs = [{ name: 'x', shape: [1, 2], datatype: 'FP32', data: [1, 2] }]
+  const body = JSON.stringify({ inputs, ...over })
+  const response = await fetch(`${url}/v2/models/${path}/infer`, { method: 'POST', body })
+  const answer = (await response.json()) as Omit<Asked, 'data' | 'status'> & { outputs?: [{ data: number[] }] }
+  return { status: response.status, data: answer.outputs?.[0].data, ...answer }
 }

@@ -16,9 +16,8 @@ export async function modelRoutes(app: FastifyInstance, { catalog, logger }: Rou
     return catalog.find(request.project, name, version)
   }
   const documents: Readonly<Record<string, (model: ServedVersion) => object>> = {
-    '': modelMetadata,
+    '': (model) => modelMetadata(model, catalog.loaded(model.project, model.name)),
     '/config': modelConfig,
-    '/stats': (model) => ({ model_stats: [modelStatistics(model)] }),
     '/ready': (model) => {
       catalog.checkReady(model)
       return { name: model.name, ready: true }
@@ -27,8 +26,16 @@ export async function modelRoutes(app: FastifyInstance, { catalog, logger }: Rou
   for (const [suffix, document] of Object.entries(documents)) {
     for (const url of modelPaths(suffix)) addPath(app, url, { GET: async (request) => document(find(request)) })
   }
+  const [unversioned = '', versioned = ''] = modelPaths('/stats')
+  addPath(app, unversioned, {
+    GET: async (request) => {
+      const { project, name } = find(request)
+      return statisticsOf(catalog.loaded(project, name))
+    },
+  })
+  addPath(app, versioned, { GET: async (request) => statisticsOf([find(request)]) })
   addPath(app, '/v2/models/stats', {
-    GET: async (request) => ({ model_stats: catalog.list(request.project).map(modelStatistics) }),
+    GET: async (request) => statisticsOf(catalog.list(request.project)),
   })
   const refuse: Handler = async () => {
     throw new HastenError('not_implemented', readOnly)
@@ -39,6 +46,10 @@ export async function modelRoutes(app: FastifyInstance, { catalog, logger }: Rou
     POST: refuse,
   })
   addPath(app, '/v2/logging', { GET: async () => logSettings(logger.level), POST: refuse })
+}
+
+function statisticsOf(models: readonly ServedVersion[]): object {
+  return { model_stats: models.map(modelStatistics) }
 }
 
 const pinoLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal']

@@ -37,6 +37,6 @@ export async function repositoryRoutes(app: FastifyInstance, { catalog, limits }
 }
 
 /** One line of the repository index. */
-export function indexEntry({ name, version, state, error }: VersionStatus): object {
-  return { name, version, state, reason: error === null ? '' : error.detail }
+export function indexEntry({ name, version, state, reason }: VersionStatus): object {
+  return { name, version, state, reason }
 }
