@@ -59,7 +59,7 @@ export const settings = {
   cacheBytes: bytes('CACHE_BYTES', 10 * gibibyte, 'Most that the on-disk artifact cache of a host may hold'),
   maxUploadBytes: bytes('MAX_UPLOAD_BYTES', 8 * gibibyte, 'Largest model or dataset accepted'),
   maxInferBytes: bytes('MAX_INFER_BYTES', gibibyte / 16, 'Largest prediction request, also when decompressed'),
-  maxJsonTensorBytes: bytes('MAX_JSON_TENSOR_BYTES', 2 ** 20, 'Largest tensor accepted as JSON text'),
+  maxJsonTensorBytes: bytes('MAX_JSON_TENSOR_BYTES', 2 ** 24, 'Largest tensor accepted as JSON text'),
   rateLimit: integer('RATE_LIMIT', 1200, 'API requests a minute for one key or address; 0 for no limit'),
   runtime: choice('RUNTIME', ['ort', 'ort-node'], 'ort', 'Runtime adapter: the C ABI, or the JavaScript binding'),
   deviceClasses: list('DEVICE_CLASSES', ['auto'], 'Device classes a worker serves; `auto` looks what the host has'),

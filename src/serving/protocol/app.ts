@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import { availableParallelism } from 'node:os'
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify'
 import type { Logger, Registry } from '../../telemetry.ts'
 import type { Authorize, Caller } from '../authorize.ts'
@@ -7,6 +8,7 @@ import { defaultLimits, type ServingLimits } from '../limits.ts'
 import { registerServingMetrics } from '../metrics.ts'
 import type { Catalog } from '../served-version.ts'
 import { emptyBody, readBody, readBodyHeaders, type ReceivedBody } from './body.ts'
+import { createJsonWorkers, type JsonWorkers } from './json-workers.ts'
 import { installProblems } from './problem.ts'
 import { inferRoutes } from './routes/infer.ts'
 import { modelRoutes } from './routes/models.ts'
@@ -36,6 +38,7 @@ interface ServingDeps {
 /** What the routes get. */
 export interface RouteDeps extends ServingDeps {
   readonly limits: ServingLimits
+  readonly workers: JsonWorkers
 }
 
 /** A body may take this long to arrive. */
@@ -46,7 +49,8 @@ const requestIdPattern = /^[\w.:-]{1,128}$/
 /** The data plane: `/v2` of the Open Inference Protocol, probes and metrics. Not listening yet. */
 export function buildServing(deps: ServingDeps): FastifyInstance {
   const limits = { ...defaultLimits, ...deps.limits }
-  const routeDeps: RouteDeps = { ...deps, limits }
+  const workers = createJsonWorkers(availableParallelism())
+  const routeDeps: RouteDeps = { ...deps, limits, workers }
   const logger: FastifyBaseLogger = deps.logger
   const app = fastify({
     loggerInstance: logger,
@@ -59,6 +63,7 @@ export function buildServing(deps: ServingDeps): FastifyInstance {
     genReqId: requestIdOf,
     exposeHeadRoutes: true,
   })
+  app.addHook('onClose', async () => workers.close())
   acceptAnyBody(app, limits)
   installProblems(app)
   registerServingMetrics(deps.metrics, deps.catalog)

@@ -6,6 +6,12 @@ import { answeredTensor, binaryDataOf } from './classification.ts'
 import { writeJsonTensor } from './json-tensor.ts'
 import type { InferCall } from './infer-request.ts'
 
+/** What an answer says of who gave it. */
+export interface Identity {
+  readonly name: string
+  readonly version: string
+}
+
 export interface EncodedResponse {
   /** Bytes of JSON before binary outputs; undefined when the body is JSON only. */
   readonly headerLength: number | undefined
@@ -21,25 +27,36 @@ export interface EncodedResponse {
  */
 export function encodeInferResponse(
   call: Pick<InferCall, 'id' | 'outputs'>,
-  model: { readonly name: string; readonly version: string },
+  model: Identity,
   outputs: Readonly<Record<string, Tensor>>,
   limits: ServingLimits,
 ): EncodedResponse {
+  const id = call.id === undefined ? '' : `"id":${JSON.stringify(call.id)},`
+  let text = `{${id}"model_name":${JSON.stringify(model.name)},"model_version":"${model.version}","outputs":[`
+  const head: Uint8Array[] = []
   const tail: Uint8Array[] = []
-  const entries = call.outputs.map((output) => {
+  for (const [index, output] of call.outputs.entries()) {
     const { name, binary } = output
     const tensor = answeredTensor(output, outputOf(outputs, name))
-    const start = `{"name":${JSON.stringify(name)},"datatype":"${datatypeOf(tensor.dtype)}","shape":[${tensor.dims.join(',')}]`
-    if (!binary) return `${start},"data":${writeBounded(name, tensor, limits)}}`
-    const data = binaryDataOf(tensor)
-    tail.push(data)
-    return `${start},"parameters":{"binary_data_size":${data.length}}}`
-  })
-  const id = call.id === undefined ? '' : `"id":${JSON.stringify(call.id)},`
-  const json = `{${id}"model_name":${JSON.stringify(model.name)},"model_version":"${model.version}","outputs":[${entries.join(',')}]}`
-  const head = Buffer.from(json, 'utf8')
-  const length = tail.reduce((sum, data) => sum + data.length, head.length)
-  return { headerLength: tail.length === 0 ? undefined : head.length, chunks: [head, ...tail], length }
+    if (index > 0) text += ','
+    text += `{"name":${JSON.stringify(name)},"datatype":"${datatypeOf(tensor.dtype)}","shape":[${tensor.dims.join(',')}],`
+    if (binary) {
+      const data = binaryDataOf(tensor)
+      tail.push(data)
+      text += `"parameters":{"binary_data_size":${data.length}}}`
+    } else {
+      head.push(Buffer.from(`${text}"data":`), writeBounded(name, tensor, limits))
+      text = '}'
+    }
+  }
+  head.push(Buffer.from(`${text}]}`))
+  const headerLength = lengthOf(head)
+  const length = headerLength + lengthOf(tail)
+  return { headerLength: tail.length === 0 ? undefined : headerLength, chunks: [...head, ...tail], length }
+}
+
+function lengthOf(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((sum, chunk) => sum + chunk.length, 0)
 }
 
 /** One output of a run by its name. */
@@ -49,7 +66,7 @@ export function outputOf(outputs: Readonly<Record<string, Tensor>>, name: string
   return tensor
 }
 
-function writeBounded(name: string, tensor: Tensor, limits: ServingLimits): string {
+function writeBounded(name: string, tensor: Tensor, limits: ServingLimits): Uint8Array {
   const bytes = tensor.dtype === 'string' ? totalBytes(tensor.strings) : tensor.bytes.length
   if (bytes <= limits.maxJsonBytes) return writeJsonTensor(name, tensor)
   const detail = `output '${name}' has ${bytes} bytes; as JSON at most ${limits.maxJsonBytes} are sent`

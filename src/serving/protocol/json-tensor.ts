@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { HastenError } from '../../errors.ts'
 import { datatypeTable, type Datatype } from '../datatypes.ts'
+import { writeFloats } from './json-floats.ts'
 import type { ScannedNumbers } from './json-numbers.ts'
 import { byteLength, viewOf, type NumericTensor, type Tensor } from '../../engine/serving.ts'
 
@@ -185,19 +186,24 @@ function notJson(output: string, reason: string): HastenError {
 }
 
 /**
- * The `data` member of an output as JSON text, flat. Integers keep all their digits.
+ * The `data` member of an output as JSON text, flat. Integers keep all their digits, and a float32 those that it needs
+ * to be read back.
  * @throws HastenError `output_not_json` for NaN, infinities, and strings that are not UTF-8
  */
-export function writeJsonTensor(output: string, tensor: Tensor): string {
-  if (tensor.dtype === 'string') {
-    return `[${tensor.strings.map((text) => jsonString(output, text)).join(',')}]`
-  }
-  if (tensor.dtype === 'bool') return `[${Array.from(tensor.bytes, (element) => element !== 0).join(',')}]`
+export function writeJsonTensor(output: string, tensor: Tensor): Uint8Array {
+  return Buffer.concat([leftBracket, elementsAsJson(output, tensor), rightBracket])
+}
+
+const [leftBracket, rightBracket] = [Buffer.from('['), Buffer.from(']')]
+
+function elementsAsJson(output: string, tensor: Tensor): Uint8Array {
+  if (tensor.dtype === 'string') return Buffer.from(tensor.strings.map((text) => jsonString(output, text)).join(','))
+  if (tensor.dtype === 'bool') return Buffer.from(Array.from(tensor.bytes, (element) => element !== 0).join(','))
   const view = viewOf(tensor)
   if ((view instanceof Float32Array || view instanceof Float64Array) && !view.every(Number.isFinite)) {
     throw notJson(output, 'holds NaN or an infinity')
   }
-  return `[${view.join(',')}]`
+  return view instanceof Float32Array ? writeFloats(view) : Buffer.from(view.join(','))
 }
 
 function jsonString(output: string, text: Uint8Array): string {

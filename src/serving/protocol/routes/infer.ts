@@ -11,7 +11,7 @@ const timeoutHeader = 'request-timeout-ms'
 const routeKeyHeader = 'x-hasten-route-key'
 
 /** POST …/infer. */
-export async function inferRoutes(app: FastifyInstance, { catalog, limits }: RouteDeps): Promise<void> {
+export async function inferRoutes(app: FastifyInstance, { catalog, limits, workers }: RouteDeps): Promise<void> {
   // Before the body is read: what will be refused anyway costs nothing.
   app.addHook('onRequest', (request, _reply, done) => {
     if (request.method !== 'POST') return done()
@@ -32,11 +32,11 @@ export async function inferRoutes(app: FastifyInstance, { catalog, limits }: Rou
     const encoding = replyEncodingOf(request.headers['accept-encoding'])
     const body = await inflateBody(bytes, headers.encoding, limits.maxBodyBytes)
     const { name, version } = modelParams(request)
-    // Found again: it may have been replaced while the body came. From here to the lane nothing waits.
-    const model = catalog.find(request.project, name, version, routingOf(request))
+    // Found again: it may have been replaced while the body came.
+    const find = () => catalog.find(request.project, name, version, routingOf(request))
     try {
       const input = { body, jsonLength: headers.jsonLength, timeoutMs, encoding, receivedAt }
-      return await answerInfer(model, input, reply, limits)
+      return await answerInfer(find, input, reply, { limits, workers })
     } finally {
       // The run has let go of it, and nothing of it is in the answer.
       freeBody(body)
