@@ -97,7 +97,7 @@ export const errorTable = {
   model_out_of_memory: {
     status: 422,
     title: 'The model needs more memory than allowed',
-    hint: 'Raise JOB_MEMORY_BYTES, or make the model smaller.',
+    hint: 'Raise JOB_MEMORY_BYTES, make the model smaller, or train on a smaller `batch`.',
   },
   model_too_large: {
     status: 422,
