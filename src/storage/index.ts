@@ -18,7 +18,14 @@ export type {
   ReplicaRow,
   ReplicaState,
 } from './repositories/deployments/types.ts'
-export { trafficSchema, versionsOfTraffic, type Traffic } from './repositories/deployments/traffic.ts'
+export { canaryStateSchema, type CanaryFigures, type CanaryPoint } from './repositories/deployments/canary.ts'
+export {
+  checkTraffic,
+  trafficError,
+  trafficSchema,
+  versionsOfTraffic,
+  type Traffic,
+} from './repositories/deployments/traffic.ts'
 export type { HostRow, Hosts, NewHost } from './repositories/hosts.ts'
 export type { Idempotency } from './repositories/idempotency.ts'
 export type { ClaimedDelivery, DeliveryRow, WebhookRow, Webhooks } from './repositories/webhooks.ts'

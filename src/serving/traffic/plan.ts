@@ -1,8 +1,16 @@
 import { Check } from 'typebox/value'
-import { trafficSchema, versionsOfTraffic, type DeploymentRow, type Traffic } from '../../storage/index.ts'
+import {
+  trafficSchema,
+  versionsOfTraffic,
+  type CanaryPoint,
+  type DeploymentRow,
+  type Traffic,
+} from '../../storage/index.ts'
 
 /** Who answers the requests of a deployment that name no version. */
-export interface TrafficPlan extends Traffic {
+export interface TrafficPlan extends Omit<Traffic, 'canary'> {
+  /** With the weight of the step it is at. */
+  readonly canary?: NonNullable<Traffic['canary']> & { readonly point: CanaryPoint }
   /** The deployment's id. */
   readonly deployment: string
   readonly project: string
@@ -12,7 +20,7 @@ export interface TrafficPlan extends Traffic {
   readonly key: string
 }
 
-type PlannedRow = Pick<DeploymentRow, 'id' | 'project' | 'name' | 'active' | 'traffic' | 'versions'>
+type PlannedRow = Pick<DeploymentRow, 'id' | 'project' | 'name' | 'active' | 'traffic' | 'canary' | 'versions'>
 
 /**
  * The plan of a row; read it once for each row, not for each request. Traffic that this release can't read, which a
@@ -21,7 +29,16 @@ type PlannedRow = Pick<DeploymentRow, 'id' | 'project' | 'name' | 'active' | 'tr
 export function readPlan(row: PlannedRow): TrafficPlan {
   const traffic = Check(trafficSchema, row.traffic) ? row.traffic : {}
   const { id, project, name, active } = row
-  return { ...traffic, deployment: id, project, name, active, key: JSON.stringify([id, active, traffic]) }
+  const identity = { deployment: id, project, name, active }
+  const { canary, ...others } = traffic
+  const state = row.canary
+  if (canary === undefined || state?.decision !== 'running') {
+    return { ...others, ...identity, key: JSON.stringify([id, active, others]) }
+  }
+  const { version, started_at: startedAt, step, weight } = state
+  const point = { version, startedAt, step }
+  const staged = { ...others, canary: { ...canary, weight, point } }
+  return { ...staged, ...identity, key: JSON.stringify([id, active, staged]) }
 }
 
 /** The active version, and every other that the traffic names: those that must be loaded. */

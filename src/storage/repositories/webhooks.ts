@@ -40,7 +40,8 @@ export interface ClaimedDelivery extends DeliveryRow {
 
 /**
  * An outbox: a job that ends writes its deliveries (`job.succeeded`, `job.failed`, `job.canceled`, `job.expired`) in the
- * transaction of its terminal event, for the project's enabled webhooks that want the type and for `job.webhook`.
+ * transaction of its terminal event, for the project's enabled webhooks that want the type and for `job.webhook`; so does
+ * a canary that ends (`deployment.promoted`, `deployment.rolled_back`).
  */
 export interface Webhooks {
   create(webhook: { project: string; url: string; events: readonly string[] }): Promise<WebhookRow>
@@ -155,6 +156,16 @@ export async function enqueueJobDeliveries(tx: Transaction, job: Job): Promise<v
   const result = job.resultModelId === null ? null : { model: job.resultModelId }
   const data = { id, object: 'job', project, state, model, result, verdict, error, metadata }
   await enqueueDeliveries(tx, { project, type, payload: { type, timestamp: finishedAt, data }, webhookId: job.webhook })
+}
+
+/** What the webhooks of the project are told of a deployment; in the transaction that changes it. */
+export async function enqueueDeploymentDeliveries(
+  tx: Transaction,
+  project: string,
+  type: string,
+  data: object,
+): Promise<void> {
+  await enqueueDeliveries(tx, { project, type, payload: { type, timestamp: new Date(), data } })
 }
 
 async function claimDeliveries(

@@ -137,7 +137,9 @@ describe('PATCH /v1/deployments/{name}', () => {
   it.each([
     [{ active: 9 }, '/active'],
     [{ version_policy: { specific: [9] } }, '/version_policy/specific/0'],
-    [{ traffic: { split: { 1: 100 } } }, '/traffic'],
+    [{ traffic: { split: { 1: 100 } } }, '/traffic/split'],
+    [{ traffic: { split: [{ version: 9, weight: 1 }] } }, '/traffic/split/0/version'],
+    [{ traffic: { shadow: { version: 1, share: 1 } } }, '/traffic/shadow/version'],
     [{ options: {} }, '/model'],
     [{}, ''],
   ])('refuses %j and changes nothing', async (payload, pointer) => {

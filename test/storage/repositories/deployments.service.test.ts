@@ -21,8 +21,9 @@ function report({ id }: DeploymentRow, serverId: string, state: ReplicaState, ve
 }
 
 test('a deployment starts with version 1, pending', async () => {
-  const made = await create({ options: { threads: 1 }, traffic: { a: 1 } })
-  expect(made).toMatchObject({ name, state: 'pending', active: 1, traffic: { a: 1 }, error: null })
+  const traffic = { split: [{ version: 1, weight: 1 }] }
+  const made = await create({ options: { threads: 1 }, traffic })
+  expect(made).toMatchObject({ name, state: 'pending', active: 1, traffic, canary: null, error: null })
   expect(made.versions).toMatchObject([{ version: 1, options: { threads: 1 }, replicas: [] }])
   expect(await find()).toEqual(made)
   expect(await deployments().find('p2', name)).toBeUndefined()

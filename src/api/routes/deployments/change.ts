@@ -3,6 +3,7 @@ import type { DeploymentRow, NewVersion, Storage } from '../../../storage/index.
 import { found } from '../../context.ts'
 import { isTerminal } from '../../schemas/job.ts'
 import type { DeploymentChange } from './schema.ts'
+import { checkTrafficOf } from './traffic.ts'
 
 type Source = Pick<DeploymentChange, 'model' | 'job' | 'options'>
 
@@ -52,14 +53,22 @@ export async function changeDeployment(
   const versions = new Set([...before.versions.map(({ version }) => version), ...(adds ? [nextVersion] : [])])
   if (active !== undefined && !versions.has(active)) throw noVersion(active)
   checkPolicy(policy, versions)
-  if (adds) {
-    const version = await resolveVersion(storage, project, change)
-    found(
-      await deployments.addVersion(project, name, { ...version, activate: active === undefined && activate !== false }),
-      `deployment ${name}`,
-    )
+  const added = adds ? await resolveVersion(storage, project, change) : undefined
+  const activates = adds && active === undefined && activate !== false
+  const traffic = change.traffic === null ? {} : change.traffic
+  const models = new Map(before.versions.map(({ version, modelId }) => [version, modelId]))
+  if (added !== undefined) models.set(nextVersion, added.modelId)
+  // Before the version is added: a change that is refused leaves nothing behind.
+  await checkTrafficOf(storage, project, {
+    active: active ?? (activates ? nextVersion : before.active),
+    traffic: traffic ?? before.traffic,
+    models,
+  })
+  if (added !== undefined) {
+    found(await deployments.addVersion(project, name, { ...added, activate: activates }), `deployment ${name}`)
   }
-  return found(await deployments.update(project, name, { active, loaded, policy, metadata }), `deployment ${name}`)
+  const changed = await deployments.update(project, name, { active, loaded, policy, traffic, metadata })
+  return found(changed, `deployment ${name}`)
 }
 
 /**

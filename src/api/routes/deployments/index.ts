@@ -37,7 +37,7 @@ const list = describeRoute({
 const get = describeRoute({
   id: 'getDeployment',
   tag: 'deployments',
-  summary: 'A deployment with its versions and the servers that have them',
+  summary: 'A deployment with its versions, the servers that have them, and how its canary goes',
   scope: 'models:read',
   errors: ['not_found'],
   schema: { params: nameParams, response: { 200: deploymentSchema } },
@@ -45,7 +45,7 @@ const get = describeRoute({
 const update = describeRoute({
   id: 'updateDeployment',
   tag: 'deployments',
-  summary: 'Add a version, choose the active one',
+  summary: 'Add a version, choose the active one, share the traffic among versions',
   scope: 'deployments:write',
   errors: ['not_found', 'job_not_finished', 'job_no_result'],
   schema: { params: nameParams, body: deploymentChangeSchema, response: { 200: deploymentSchema } },
@@ -63,11 +63,18 @@ export const deploymentRoutes: ApiRoutes = async (app, context) => {
   const { storage } = context
   app.post('/deployments', create, async (request, reply) => {
     const project = projectOf(request)
-    const { name, metadata = {}, version_policy: policy = {}, ...source } = request.body
+    const { name, metadata = {}, version_policy: policy = {}, traffic, ...source } = request.body
     const body = await createOnce(request, reply, storage.idempotency, request.body, async () => {
       checkPolicy(policy, new Set([1]))
       const version = await resolveVersion(storage, project, source)
-      const row = await storage.deployments.create({ project, name, policy, metadata, ...version })
+      const row = await storage.deployments.create({
+        project,
+        name,
+        policy,
+        metadata,
+        traffic: traffic ?? {},
+        ...version,
+      })
       return { status: 201, location: `/v1/deployments/${name}`, body: renderDeployment(row) }
     })
     return answerWhenReady(context, request, reply, body)

@@ -1,6 +1,12 @@
 import { Type, type Static } from 'typebox'
 import { sessionOptionsSchema } from '../../../engine/schemas.ts'
-import type { DeploymentRow, DeploymentVersionRow, ReplicaRow } from '../../../storage/index.ts'
+import {
+  canaryStateSchema,
+  trafficSchema,
+  type DeploymentRow,
+  type DeploymentVersionRow,
+  type ReplicaRow,
+} from '../../../storage/index.ts'
 import {
   closed,
   embeddedErrorSchema,
@@ -64,6 +70,8 @@ const versionPolicy = Type.Union(
   { description: 'Versions that stay loaded besides the active one and those of traffic. Default {}: none.' },
 )
 
+const traffic = nullable(trafficSchema)
+
 const source = {
   model: Type.Optional(idOf('mdl', 'This, or `job`.')),
   job: Type.Optional(idOf('job', 'The model this job made.')),
@@ -75,6 +83,7 @@ export const newDeploymentSchema = Type.Object(
     name: nameSchema,
     ...source,
     version_policy: Type.Optional(versionPolicy),
+    traffic: Type.Optional(traffic),
     metadata: Type.Optional(metadataSchema),
   },
   closed,
@@ -86,6 +95,7 @@ export const deploymentChangeSchema = Type.Object(
     active: Type.Optional(Type.Integer({ minimum: 1, description: 'Version that answers when none is named.' })),
     activate: Type.Optional(Type.Boolean({ description: 'With a new version: let it answer at once. Default true.' })),
     version_policy: Type.Optional(versionPolicy),
+    traffic: Type.Optional(traffic),
     loaded: Type.Optional(Type.Boolean({ description: 'False: no server loads it, until it is true again.' })),
     metadata: Type.Optional(metadataSchema),
   },
@@ -126,6 +136,11 @@ export const deploymentSchema = Type.Object(
     active: Type.Integer(),
     loaded: Type.Boolean(),
     version_policy: versionPolicy,
+    traffic: trafficSchema,
+    traffic_state: Type.Object(
+      { canary: nullable(canaryStateSchema) },
+      { ...closed, description: 'How far a canary is, or how the last one ended.' },
+    ),
     versions: Type.Array(versionSchema),
     metadata: metadataSchema,
     created_at: timestamp,
@@ -153,7 +168,9 @@ export function renderDeployment(row: DeploymentRow): DeploymentResource {
     error: renderError(row.error),
     active: row.active,
     loaded: row.loaded,
-    version_policy: row.policy as DeploymentResource['version_policy'],
+    version_policy: row.policy,
+    traffic: row.traffic,
+    traffic_state: { canary: row.canary },
     versions: row.versions.map((version) => renderVersion(version)),
     metadata: row.metadata as Metadata,
     created_at: formatTime(row.createdAt),

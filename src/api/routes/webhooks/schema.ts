@@ -11,7 +11,15 @@ import {
   timestamp,
 } from '../../schemas/common.ts'
 
-const eventTypes = ['*', 'job.succeeded', 'job.failed', 'job.canceled', 'job.expired'] as const
+const eventTypes = [
+  '*',
+  'job.succeeded',
+  'job.failed',
+  'job.canceled',
+  'job.expired',
+  'deployment.promoted',
+  'deployment.rolled_back',
+] as const
 
 const url = Type.String({ format: 'uri', pattern: '^https?://', maxLength: 2048 })
 const events = Type.Array(Type.Enum([...eventTypes]), { minItems: 1, uniqueItems: true })

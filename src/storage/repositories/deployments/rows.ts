@@ -1,6 +1,7 @@
 import type { SerializedError } from '../../../errors.ts'
 import type { Deployment, DeploymentReplica, DeploymentVersion, Prisma } from '../../generated/client.ts'
 import { omit, type JsonObject } from '../../rows.ts'
+import type { CanaryState } from './canary.ts'
 import { replicaLiveMs, type DeploymentRow, type DeploymentState, type DeploymentVersionRow } from './types.ts'
 import type { ReplicaRow, ReplicaState } from './types.ts'
 
@@ -29,6 +30,7 @@ export function toDeploymentRow(deployment: DeploymentParts): DeploymentRow {
     ...(deployment.loaded ? judgeReplicas(replicas) : { state: 'unloaded', error: null }),
     policy: deployment.policy as JsonObject,
     traffic: deployment.traffic as JsonObject,
+    canary: deployment.canary as CanaryState | null,
     metadata: deployment.metadata as JsonObject,
     versions,
   }

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { HastenError } from '../../../errors.ts'
 
 const closed = { additionalProperties: false } as const
 const maxVersions = 16
@@ -127,12 +128,27 @@ interface TrafficProblem {
   readonly detail: string
 }
 
-/** What the schema can't say: the first thing that is wrong of traffic for a deployment; undefined when it is right. */
-export function trafficProblem(
+/**
+ * What the schema can't say of the traffic of a deployment.
+ * @throws HastenError `invalid_request` with the pointer of what is wrong below `/traffic`
+ */
+export function checkTraffic(
   traffic: Traffic,
   deployment: { readonly active: number; readonly versions: ReadonlySet<number> },
+): void {
+  const problem = findProblem(traffic, deployment)
+  if (problem !== undefined) throw trafficError(problem.pointer, problem.detail)
+}
+
+export function trafficError(below: string, detail: string): HastenError {
+  const pointer = `/traffic${below}`
+  return new HastenError('invalid_request', `${pointer}: ${detail}`, { errors: [{ pointer, detail }] })
+}
+
+function findProblem(
+  traffic: Traffic,
+  { active, versions }: Parameters<typeof checkTraffic>[1],
 ): TrafficProblem | undefined {
-  const { active, versions } = deployment
   const unknown = versionsOfTraffic(traffic).find((each) => !versions.has(each.version))
   if (unknown !== undefined) {
     return { pointer: unknown.pointer, detail: `the deployment has no version ${unknown.version}` }

@@ -1,5 +1,7 @@
 import type { SerializedError } from '../../../errors.ts'
 import type { JsonObject, Page, Paging } from '../../rows.ts'
+import type { CanaryDecision, CanaryPoint, CanaryState } from './canary.ts'
+import type { Traffic } from './traffic.ts'
 
 /** `idle`: it was ready, its memory was given up, and the next request loads it again. */
 export type ReplicaState = 'loading' | 'ready' | 'idle' | 'failed'
@@ -40,11 +42,22 @@ export interface DeploymentRow {
   /** Versions that stay loaded besides those that traffic needs. */
   readonly policy: JsonObject
   readonly traffic: JsonObject
+  /** How far the canary of the traffic is, or how the last one ended. */
+  readonly canary: CanaryState | null
   readonly metadata: JsonObject
   /** Oldest first. */
   readonly versions: readonly DeploymentVersionRow[]
   readonly createdAt: Date
   readonly updatedAt: Date
+}
+
+/** Sums by topic, such as `shadow`, that a reader adds up over servers. */
+interface FiguresRow {
+  readonly deploymentId: string
+  readonly version: number
+  readonly serverId: string
+  readonly figures: JsonObject
+  readonly writtenAt: Date
 }
 
 export interface NewVersion {
@@ -57,7 +70,7 @@ export interface NewDeployment extends NewVersion {
   readonly project: string
   readonly name: string
   readonly policy?: object
-  readonly traffic?: object
+  readonly traffic?: Traffic
   readonly metadata?: object
 }
 
@@ -80,7 +93,7 @@ export interface Deployments {
     name: string,
     version: NewVersion & { activate?: boolean },
   ): Promise<DeploymentRow | undefined>
-  /** Throws not_found when `active` names no version. */
+  /** Throws not_found when `active` names no version, invalid_request when the traffic does not fit the versions. */
   update(
     project: string,
     name: string,
@@ -88,11 +101,16 @@ export interface Deployments {
       active?: number | undefined
       loaded?: boolean | undefined
       policy?: object | undefined
-      traffic?: object | undefined
+      traffic?: Traffic | undefined
       metadata?: object | undefined
     },
   ): Promise<DeploymentRow | undefined>
-  /** Removes versions that are not active; false when there is none such. */
+  /**
+   * Takes the canary a step on, makes it active, or rolls it back, and tells the webhooks of an end. False when the row
+   * is not at `point` any more: another process has decided, or somebody changed the traffic.
+   */
+  decideCanary(project: string, name: string, point: CanaryPoint, decision: CanaryDecision): Promise<boolean>
+  /** Removes versions that are neither active nor named in the traffic; false when there is none such. */
   removeVersion(project: string, name: string, version: number): Promise<boolean>
   remove(project: string, name: string): Promise<boolean>
   /** Desired state of all projects, for serve processes. */
@@ -113,4 +131,9 @@ export interface Deployments {
   removeServer(serverId: string): Promise<void>
   /** Replicas of servers that died; returns how many. */
   pruneReplicas(silentForMs: number): Promise<number>
+  /** Upsert of what a server has measured of a version. False when the version is gone. */
+  writeFigures(row: Omit<FiguresRow, 'writtenAt'>): Promise<boolean>
+  listFigures(deploymentId: string): Promise<readonly FiguresRow[]>
+  /** Figures nobody has added to for so long; returns how many. */
+  pruneFigures(olderThanMs: number): Promise<number>
 }

@@ -1,10 +1,6 @@
 import { Check } from 'typebox/value'
 import { describe, expect, test } from 'vitest'
-import {
-  trafficProblem,
-  trafficSchema,
-  type Traffic,
-} from '../../../../src/storage/repositories/deployments/traffic.ts'
+import { checkTraffic, trafficSchema, type Traffic } from '../../../../src/storage/repositories/deployments/traffic.ts'
 
 const canary = { version: 2, weight: 0.1, min_requests: 10, max_latency_ratio: 1.5, max_error_rate: 0.01 }
 const cascade = { versions: [1, 2], output: 'y', threshold: 0.8 }
@@ -32,7 +28,7 @@ describe('trafficSchema', () => {
   ])('refuses %j', (traffic) => expect(Check(trafficSchema, traffic)).toBe(false))
 })
 
-describe('trafficProblem', () => {
+describe('checkTraffic', () => {
   const right: Traffic[] = [
     {},
     { split: [1, 3].map((version) => ({ version, weight: version - 1 })) },
@@ -40,7 +36,7 @@ describe('trafficProblem', () => {
     { cascade },
     { ensemble: { versions: [1, 3], method: 'weighted', weights: [1, 2] } },
   ]
-  test.each(right)('is none of %j', (traffic) => expect(trafficProblem(traffic, deployment)).toBeUndefined())
+  test.each(right)('takes %j', (traffic) => expect(() => checkTraffic(traffic, deployment)).not.toThrow())
 
   const wrong: [Traffic, string, RegExp][] = [
     [{ split: [{ version: 4, weight: 1 }] }, '/split/0/version', /no version 4/],
@@ -60,7 +56,10 @@ describe('trafficProblem', () => {
     [{ ensemble: { versions: [1, 2], method: 'weighted' } }, '/ensemble/weights', /weighted/],
     [{ ensemble: { versions: [1, 2], method: 'weighted', weights: [1] } }, '/ensemble/weights', /2 weights/],
   ]
-  test.each(wrong)('of %j is at %s', (traffic, pointer, detail) => {
-    expect(trafficProblem(traffic, deployment)).toEqual({ pointer, detail: expect.stringMatching(detail) as string })
+  test.each(wrong)('refuses %j at %s', (traffic, pointer, detail) => {
+    const errors = [{ pointer: `/traffic${pointer}`, detail: expect.stringMatching(detail) as string }]
+    expect(() => checkTraffic(traffic, deployment)).toThrow(
+      expect.objectContaining({ code: 'invalid_request', errors }) as Error,
+    )
   })
 })

@@ -1,0 +1,39 @@
+import type { Database } from '../../database.ts'
+import { isForeignKeyViolation } from '../../errors.ts'
+import { toJson } from '../../json.ts'
+import type { JsonObject } from '../../rows.ts'
+import type { Deployments } from './types.ts'
+
+type FigureMethods = Pick<Deployments, 'writeFigures' | 'listFigures' | 'pruneFigures'>
+
+/** What serve processes measured of the versions they have. */
+export function createFigures({ prisma }: Database): FigureMethods {
+  return {
+    async writeFigures({ deploymentId, version, serverId, figures }) {
+      const data = { figures: toJson(figures), writtenAt: new Date() }
+      const key = { deploymentId, version, serverId }
+      try {
+        await prisma.deploymentFigures.upsert({
+          where: { deploymentId_version_serverId: key },
+          create: { ...key, ...data },
+          update: data,
+        })
+        return true
+      } catch (cause) {
+        if (isForeignKeyViolation(cause)) return false
+        throw cause
+      }
+    },
+    async listFigures(deploymentId) {
+      const orderBy = [{ version: 'asc' as const }, { serverId: 'asc' as const }]
+      const rows = await prisma.deploymentFigures.findMany({ where: { deploymentId }, orderBy })
+      return rows.map(({ deploymentId: id, version, serverId, figures, writtenAt }) => {
+        return { deploymentId: id, version, serverId, figures: figures as JsonObject, writtenAt }
+      })
+    },
+    async pruneFigures(olderThanMs) {
+      const where = { writtenAt: { lt: new Date(Date.now() - olderThanMs) } }
+      return (await prisma.deploymentFigures.deleteMany({ where })).count
+    },
+  }
+}
