@@ -3,6 +3,7 @@ import { openDatabase, openPool } from './database.ts'
 import { guardMethods } from './errors.ts'
 import { createExclusively } from './exclusive.ts'
 import { createListener } from './listener.ts'
+import { createCaptured } from './repositories/captured.ts'
 import { createDatasets } from './repositories/datasets.ts'
 import { createDeployments } from './repositories/deployments/index.ts'
 import { createEvents } from './repositories/events.ts'
@@ -51,6 +52,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     events: guardMethods(createEvents(database)),
     keys: guardMethods(createKeys(database)),
     deployments: guardMethods(createDeployments(database)),
+    captured: guardMethods(createCaptured(database)),
     hosts: guardMethods(createHosts(database)),
     idempotency: guardMethods(createIdempotency(database)),
     webhooks: guardMethods(createWebhooks(database)),

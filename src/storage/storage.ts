@@ -1,6 +1,7 @@
 import type { Logger } from '../telemetry.ts'
 import type { ArtifactStore } from './artifacts/port.ts'
 import type { Exclusively } from './exclusive.ts'
+import type { Captured } from './repositories/captured.ts'
 import type { Datasets } from './repositories/datasets.ts'
 import type { Deployments } from './repositories/deployments/types.ts'
 import type { Events } from './repositories/events.ts'
@@ -33,6 +34,7 @@ export interface Storage {
   readonly events: Events
   readonly keys: Keys
   readonly deployments: Deployments
+  readonly captured: Captured
   readonly hosts: Hosts
   readonly idempotency: Idempotency
   readonly webhooks: Webhooks
