@@ -63,7 +63,7 @@ const app = buildServing({
   catalog: createCatalog(
     new Map([['cls', entry]]),
     { first: [entry], stopping: false },
-    createTraffic({ wrappers: {} }),
+    { traffic: createTraffic({ wrappers: {} }), repository: { load: async () => {}, unload: async () => {} } },
   ),
   authorize: createKeyAuthorizer({
     findKey: async () => ({ project: 'default', scopes: ['predict'], expiresAt: null }),
@@ -71,7 +71,6 @@ const app = buildServing({
   metrics: createMetrics(),
   logger: createLogger({ level: 'info', role: 'serve' }),
   version: '0.0.0',
-  limits: { maxJsonBytes: 1 << 24 },
 })
 await app.listen({ host: '127.0.0.1', port: 0 })
 process.send?.({ url: app.listeningOrigin })

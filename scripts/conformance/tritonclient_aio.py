@@ -62,7 +62,10 @@ async def main():
         results = await asyncio.gather(*(client.infer(MODEL, input_of(images)) for _ in range(8)))
         report.check("infer, 8 at once", all(is_right(one.as_numpy("logits"), labels) for one in results))
         report.refused("infer of no model", await error_of(client.infer("nobody", input_of(images))), "404")
-        report.refused("load_model", await error_of(client.load_model(MODEL)), "501")
+        await client.unload_model(MODEL)
+        report.check("unload_model", not await client.is_model_ready(MODEL))
+        await client.load_model(MODEL)
+        report.check("load_model", await client.is_model_ready(MODEL))
     report.end()
 
 

@@ -66,7 +66,11 @@ report.check("async_infer", all(is_right(one.get_result().as_numpy("logits"), la
 
 report.refused("infer of no model", error_of(lambda: client.infer("nobody", input_of(images))), "404", "nobody")
 report.refused("infer, wrong shape", error_of(lambda: client.infer(MODEL, input_of(images[:, :, :7]))), "400", "shape")
-report.refused("load_model", error_of(lambda: client.load_model(MODEL)), "501")
-report.refused("unload_model", error_of(lambda: client.unload_model(MODEL)), "501")
+client.unload_model(MODEL)
+report.refused("infer of an unloaded model", error_of(lambda: client.infer(MODEL, input_of(images))), "404")
+report.check("unload_model", not client.is_model_ready(MODEL))
+client.load_model(MODEL)
+report.check("load_model", client.is_model_ready(MODEL))
+report.refused("load_model with a configuration", error_of(lambda: client.load_model(MODEL, config="{}")), "501")
 report.refused("get_system_shared_memory_status", error_of(client.get_system_shared_memory_status), "501")
 report.end()

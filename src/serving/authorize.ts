@@ -1,15 +1,19 @@
 import { LRUCache } from 'lru-cache'
 import { HastenError } from '../errors.ts'
 
+/** What a key must be for: asking models, or deciding what is loaded. */
+export type Scope = 'predict' | 'deployments:write'
+
 export interface Caller {
   readonly project: string
 }
 
 /**
- * Who sends a request, from its Authorization header; answers at once when it can.
+ * Who sends a request, from its Authorization header; answers at once when it can. The key must have the scope, which
+ * is `predict` when none is named.
  * @throws HastenError `unauthorized`, `forbidden`, `unavailable`
  */
-export type Authorize = (authorization: string | undefined) => Caller | Promise<Caller>
+export type Authorize = (authorization: string | undefined, scope?: Scope) => Caller | Promise<Caller>
 
 interface FoundKey {
   readonly project: string
@@ -24,8 +28,6 @@ export interface KeyAuthorizerOptions {
   readonly ttlMs?: number
   readonly maxKeys?: number
 }
-
-const scope = 'predict'
 
 /** With the database away, a key that was good goes on working for this long. */
 const staleMs = 3_600_000
@@ -43,29 +45,30 @@ interface Lookup {
 export function createKeyAuthorizer({ findKey, ttlMs = 10_000, maxKeys = 10_000 }: KeyAuthorizerOptions): Authorize {
   const cache = new LRUCache<string, Lookup>({ max: maxKeys, ttl: staleMs })
 
-  async function lookUp(header: string, last: Lookup | undefined): Promise<Caller> {
+  async function lookUp(header: string, last: Lookup | undefined, scope: Scope): Promise<Caller> {
     const [, secret] = /^Bearer (hk_[\w-]{20,100})$/i.exec(header) ?? []
     if (secret === undefined) throw new HastenError('unauthorized', 'The request carries no key.')
     const freshUntil = performance.now() + ttlMs
     try {
       const key = await findKey(secret)
       cache.set(header, { key, freshUntil })
-      return callerOf(key)
+      return callerOf(key, scope)
     } catch (error) {
       const isAway = error instanceof HastenError && error.code === 'unavailable'
       if (!isAway || last === undefined) throw error
       last.freshUntil = freshUntil
-      return callerOf(last.key)
+      return callerOf(last.key, scope)
     }
   }
 
-  return (authorization = '') => {
+  return (authorization = '', scope = 'predict') => {
     const last = cache.get(authorization)
-    return last !== undefined && performance.now() < last.freshUntil ? callerOf(last.key) : lookUp(authorization, last)
+    const isFresh = last !== undefined && performance.now() < last.freshUntil
+    return isFresh ? callerOf(last.key, scope) : lookUp(authorization, last, scope)
   }
 }
 
-function callerOf(key: FoundKey | undefined): Caller {
+function callerOf(key: FoundKey | undefined, scope: Scope): Caller {
   if (key === undefined) throw new HastenError('unauthorized', 'The key is not known; it may have been deleted.')
   if (key.expiresAt !== null && key.expiresAt <= new Date()) {
     throw new HastenError('unauthorized', 'The key has expired.')

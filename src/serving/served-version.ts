@@ -33,8 +33,16 @@ export interface Routing {
   readonly key?: string | undefined
 }
 
+/** Loading and unloading a model on every server; resolves when this one has done so. */
+export interface Repository {
+  /** @throws HastenError `not_found`, `deployment_not_ready` with the reason, `unavailable` */
+  load(project: string, name: string): Promise<void>
+  /** @throws HastenError `not_found`, `unavailable` */
+  unload(project: string, name: string): Promise<void>
+}
+
 /** What the routes know of the deployments; everything is seen through a project. */
-export interface Catalog {
+export interface Catalog extends Repository {
   /**
    * The version that answers; when none is named, the active one, or with `routing` what the deployment's traffic says.
    * @throws HastenError `not_found`, `deployment_not_ready`

@@ -27,6 +27,20 @@ describe('keys', () => {
     await expect(authorize(`${header}_other`)).rejects.toMatchObject({ code: 'unavailable' })
   })
 
+  test('must have the scope that is asked for, from memory too', async () => {
+    let scopes = ['predict']
+    const authorize = createKeyAuthorizer({ findKey: async () => ({ ...good, scopes }) })
+    await authorize(header)
+    const refused = expect.objectContaining({
+      code: 'forbidden',
+      message: 'The key lacks the scope deployments:write.',
+    })
+    expect(() => authorize(header, 'deployments:write')).toThrow(refused)
+    await expect(authorize(`${header}_new`, 'deployments:write')).rejects.toEqual(refused)
+    scopes = ['deployments:write']
+    expect(await authorize(`${header}_writer`, 'deployments:write')).toEqual({ project: 'acme' })
+  })
+
   test('that expire are refused from memory too', async () => {
     const expiresAt = new Date(Date.now() + 60_000)
     const authorize = createKeyAuthorizer({ findKey: async () => ({ ...good, expiresAt }) })

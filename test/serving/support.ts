@@ -49,6 +49,8 @@ export function catalogOf(models: readonly TestModel[]): Catalog {
       return found
     },
     checkReady: () => {},
+    load: async () => {},
+    unload: async () => {},
     loaded: (_project, name) => all.filter((model) => model.name === name),
     list: () => all,
     status: () => all.map(({ name, version }) => ({ name, version, state: 'READY', reason: '' })),

@@ -1,5 +1,5 @@
 import { HastenError } from '../../errors.ts'
-import type { Catalog, Routing, ServedVersion, VersionStatus } from '../served-version.ts'
+import type { Catalog, Repository, Routing, ServedVersion, VersionStatus } from '../served-version.ts'
 import type { Traffic } from '../traffic/route.ts'
 import { answeringVersions, isSettled, statusesOf, type Entry } from './entry.ts'
 import { answering, errorOf, stateOf } from './slot.ts'
@@ -14,7 +14,11 @@ export interface LoopState {
 const indexStates = { ready: 'READY', idle: 'READY', loading: 'LOADING', failed: 'UNAVAILABLE' } as const
 
 /** The deployments by name, each seen by its own project only. */
-export function createCatalog(entries: ReadonlyMap<string, Entry>, loop: LoopState, traffic: Traffic): Catalog {
+export function createCatalog(
+  entries: ReadonlyMap<string, Entry>,
+  loop: LoopState,
+  { traffic, repository }: { readonly traffic: Traffic; readonly repository: Repository },
+): Catalog {
   const ofProject = (project: string) => [...entries.values()].filter(({ row }) => row.project === project)
   const served = (list: Iterable<Entry>) => [...list].flatMap((entry) => answeringVersions(entry).values().toArray())
   const started = () => loop.first?.every((entry) => isSettled(entry) || entries.get(entry.row.name) !== entry) ?? false
@@ -26,6 +30,7 @@ export function createCatalog(entries: ReadonlyMap<string, Entry>, loop: LoopSta
     })
   }
   return {
+    ...repository,
     find: (project, name, version, routing) => findVersion(ofName(project, name), traffic, version, routing),
     loaded: (project, name) => [...answeringVersions(ofName(project, name)).values()],
     checkReady({ name, version }) {

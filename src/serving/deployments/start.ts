@@ -9,6 +9,8 @@ import { createEntry, updateEntry, type Entry } from './entry.ts'
 import { checkHealth } from './health.ts'
 import { createLoader, type Loader } from './loader.ts'
 import { reportEntry, type Reporter } from './replicas.ts'
+import { createRepository } from './repository.ts'
+import { createWatch, type Watch } from './watch.ts'
 
 export interface DeploymentsDeps {
   readonly storage: Pick<Storage, 'deployments' | 'models' | 'listen'>
@@ -51,11 +53,14 @@ export async function startDeployments(deps: DeploymentsDeps): Promise<RunningDe
   const loader = createLoader({ ...deps, slots }, bell.ring)
   const reporter = { deployments: deps.storage.deployments, serverId: deps.serverId, url: deps.url }
   const stopListening = await deps.storage.listen(channel, bell.ring)
-  const loop = runLoop(deps, entries, state, bell, { loader, reporter, traffic })
+  const watch = createWatch()
+  const loop = runLoop(deps, entries, state, bell, { loader, reporter, traffic, watch })
+  const repository = createRepository({ deployments: deps.storage.deployments, entries, watch })
   return {
-    catalog: createCatalog(entries, state, traffic),
+    catalog: createCatalog(entries, state, { traffic, repository }),
     async stop({ timeoutMs }) {
       state.stopping = true
+      watch.end()
       bell.ring()
       await withinTime(loop, timeoutMs, () => deps.logger.warn('the database did not answer at the end'))
       stopListening()
@@ -80,7 +85,7 @@ async function runLoop(
   entries: Map<string, Entry>,
   state: LoopState,
   bell: Bell,
-  { loader, reporter, traffic }: { loader: Loader; reporter: Reporter; traffic: Traffic },
+  { loader, reporter, traffic, watch }: { loader: Loader; reporter: Reporter; traffic: Traffic; watch: Watch },
 ): Promise<void> {
   let isAway = false
   while (!state.stopping) {
@@ -96,6 +101,7 @@ async function runLoop(
       if (!isAway) logger.warn({ err: error }, 'deployments cannot be read; what is loaded goes on serving')
       isAway = true
     }
+    watch.look()
     await bell.wait(pollMs)
   }
 }

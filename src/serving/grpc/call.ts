@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { ServerUnaryCall, ServerDuplexStream, StatusObject } from '@grpc/grpc-js'
 import { isServerFault } from '../../errors.ts'
 import type { Logger } from '../../telemetry.ts'
-import type { Authorize } from '../authorize.ts'
+import type { Authorize, Scope } from '../authorize.ts'
 import type { ServingLimits } from '../limits.ts'
 import type { Catalog, Routing } from '../served-version.ts'
 import { asHastenError, statusOf } from './status.ts'
@@ -45,9 +45,9 @@ function deadlineOf(call: AnyCall): number | undefined {
 }
 
 /** The project of the key in the `authorization` metadata. */
-export async function projectOf(call: AnyCall, authorize: Authorize): Promise<string> {
+export async function projectOf(call: AnyCall, authorize: Authorize, scope?: Scope): Promise<string> {
   const [header] = call.metadata.get('authorization')
-  const { project } = await authorize(typeof header === 'string' ? header : undefined)
+  const { project } = await authorize(typeof header === 'string' ? header : undefined, scope)
   return project
 }
 

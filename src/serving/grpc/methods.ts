@@ -12,7 +12,7 @@ import { HastenError, messageOf } from '../../errors.ts'
 import { defaultLimits } from '../limits.ts'
 import { modelConfig, modelMetadata, modelStatistics } from '../protocol/model-documents.ts'
 import { extensions } from '../protocol/routes/open.ts'
-import { indexEntry, useDeployments } from '../protocol/routes/repository.ts'
+import { indexEntry, refuseOverrides } from '../protocol/routes/repository.ts'
 import type { Catalog, Routing, ServedVersion } from '../served-version.ts'
 import type { CallContext, GrpcDeps } from './call.ts'
 import * as wire from './generated/inference_pb.js'
@@ -25,6 +25,8 @@ export interface Methods {
   /** Need no key. */
   readonly open: Readonly<Record<string, Answer>>
   readonly keyed: Readonly<Record<string, Answer>>
+  /** Need a key that may decide what is loaded. */
+  readonly deploying: Readonly<Record<string, Answer>>
   /** One message of ModelStreamInfer. */
   readonly stream: Answer
 }
@@ -34,6 +36,7 @@ export function createMethods(deps: GrpcDeps): Methods {
   return {
     open: serverMethods(deps),
     keyed: { ...modelMethods(catalog), ...repositoryMethods(catalog), modelInfer: inferMethod(deps) },
+    deploying: deployingMethods(catalog),
     stream: streamMethod(deps),
   }
 }
@@ -106,9 +109,6 @@ function isReady(catalog: Catalog, find: () => ServedVersion): boolean {
 }
 
 function repositoryMethods(catalog: Catalog): Record<string, Answer> {
-  const refuse = () => {
-    throw new HastenError('not_implemented', 'models are not loaded or unloaded here', { hint: useDeployments })
-  }
   return {
     repositoryIndex: method(
       wire.RepositoryIndexRequestSchema,
@@ -118,12 +118,21 @@ function repositoryMethods(catalog: Catalog): Record<string, Answer> {
         return fromDocument(wire.RepositoryIndexResponseSchema, { models: models.map(indexEntry) })
       },
     ),
-    repositoryModelLoad: method(wire.RepositoryModelLoadRequestSchema, wire.RepositoryModelLoadResponseSchema, refuse),
-    repositoryModelUnload: method(
-      wire.RepositoryModelUnloadRequestSchema,
-      wire.RepositoryModelUnloadResponseSchema,
-      refuse,
-    ),
+  }
+}
+
+function deployingMethods(catalog: Catalog): Record<string, Answer> {
+  return {
+    repositoryModelLoad: async (bytes, project) => {
+      const request = decode(wire.RepositoryModelLoadRequestSchema, bytes)
+      refuseOverrides(request.parameters)
+      await catalog.load(project, request.modelName)
+      return encode(wire.RepositoryModelLoadResponseSchema, {})
+    },
+    repositoryModelUnload: async (bytes, project) => {
+      await catalog.unload(project, decode(wire.RepositoryModelUnloadRequestSchema, bytes).modelName)
+      return encode(wire.RepositoryModelUnloadResponseSchema, {})
+    },
   }
 }
 

@@ -31,13 +31,20 @@ export async function startGrpc(deps: GrpcDeps, { host, port }: { host: string; 
 }
 
 function addMethods(server: Server, deps: GrpcDeps): void {
-  const { open, keyed, stream } = createMethods(deps)
+  const { open, keyed, deploying, stream } = createMethods(deps)
   const handlers: Record<string, handleUnaryCall<Buffer, Buffer> | handleBidiStreamingCall<Buffer, Buffer>> = {
     modelStreamInfer: (call: ServerDuplexStream<Buffer, Buffer>) => void answerStream(call, stream, deps),
   }
   for (const [name, answer] of Object.entries(open)) handlers[name] = unary(answer, async () => '', deps)
   for (const [name, answer] of Object.entries(keyed)) {
     handlers[name] = unary(answer, async (call) => projectOf(call, deps.authorize), deps)
+  }
+  for (const [name, answer] of Object.entries(deploying)) {
+    const project = async (call: Parameters<typeof projectOf>[0]) => {
+      await projectOf(call, deps.authorize)
+      return projectOf(call, deps.authorize, 'deployments:write')
+    }
+    handlers[name] = unary(answer, project, deps)
   }
   const definitions = GRPCInferenceService.methods.map(({ name, localName, methodKind }) => [
     localName,

@@ -111,8 +111,11 @@ describe('documents', () => {
   test('repository', async () => {
     const { models: lines } = await client.call('repositoryIndex', { ready: true })
     expect(lines[0]).toMatchObject({ name: 'affine', version: '1', state: 'READY' })
-    const refused = await statusOf(client.call('repositoryModelLoad', { modelName: 'affine' }))
-    expect(refused).toMatchObject({ code: status.UNIMPLEMENTED })
+    expect(await client.call('repositoryModelUnload', { modelName: 'affine' })).toMatchObject({})
+    expect(await client.call('repositoryModelLoad', { modelName: 'affine' })).toMatchObject({})
+    const parameters = { config: { parameterChoice: { case: 'stringParam', value: '{}' } } } as const
+    const refused = await statusOf(client.call('repositoryModelLoad', { modelName: 'affine', parameters }))
+    expect(refused).toMatchObject({ code: status.UNIMPLEMENTED, details: expect.stringContaining('config') })
   })
 })
 

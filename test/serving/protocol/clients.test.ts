@@ -93,12 +93,8 @@ describe('requests as tritonclient sends them', () => {
     ])
     expect((await exchange(server.port, recorded('ready'))).status).toBe(200)
     for (const name of ['load', 'unload']) {
-      const refused = await exchange(server.port, recorded(name))
-      expect(refused.status).toBe(501)
-      expect(split(refused).json).toMatchObject({
-        error: 'models are not loaded or unloaded here',
-        code: 'not_implemented',
-      })
+      const done = await exchange(server.port, recorded(name))
+      expect([done.status, done.body.length]).toEqual([200, 0])
     }
   })
 })
