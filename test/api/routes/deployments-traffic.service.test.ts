@@ -40,7 +40,7 @@ describe('traffic of a deployment', () => {
   })
 
   it('may be given when the deployment is made, and with the version it names', async () => {
-    const capture = { share: 0.5, max_samples: 10, omit: ['x'] }
+    const capture = { share: 0.5, max_samples: 10, inputs: ['x'] }
     expect((await create({ name: 'early', model, traffic: { capture } })).body.traffic).toEqual({ capture })
     const answer = await change('early', { model, activate: false, traffic: { shadow: { version: 2, share: 1 } } })
     expect(answer.body).toMatchObject({ active: 1, versions: [{}, {}], traffic: { shadow: { version: 2 } } })
@@ -85,6 +85,9 @@ describe('traffic of a deployment', () => {
     [{ canary: { ...canary, version: 1 } }, '/traffic/canary/version'],
     [{ mirror: {} }, '/traffic/mirror'],
     [{ canary, split: [{ version: 1, weight: 1 }] }, '/traffic/canary'],
+    [{ cascade: { versions: [1, 2], output: 'z', threshold: 0.5 } }, '/traffic/cascade/output'],
+    [{ capture: { share: 1, max_samples: 1, inputs: ['q'] } }, '/traffic/capture/inputs/0'],
+    [{ capture: { share: 1, max_samples: 1, omit: ['x'] } }, '/traffic/capture'],
   ]
   it.each(wrong)('refuses %j and changes nothing', async (traffic, pointer) => {
     const name = 'strict'
@@ -114,6 +117,21 @@ describe('traffic of a deployment', () => {
     const { body } = await change(name, { traffic: { shadow: { version: 2, share: 1 } } })
     expect(body).toMatchObject({ status: 400, errors: [{ pointer: '/traffic/shadow/version' }] })
     expect(body.errors[0].detail).toMatch(detail)
+  })
+
+  it('refuses scores that are no floats, and samples that no dataset can hold', async () => {
+    const info = { name: 'y', dtype: 'int64', dims: ['batch'] }
+    const odd = await storeWith({ inputs: [{ name: 'x', dtype: 'string', dims: ['batch'] }], outputs: [info] })
+    await create({ name: 'odd', model: odd })
+    await change('odd', { model: odd, activate: false })
+    const cascade = { versions: [1, 2], output: 'y', threshold: 0.5 }
+    const scores = await change('odd', { traffic: { cascade } })
+    expect(scores.body.errors[0]).toEqual({
+      pointer: '/traffic/cascade/output',
+      detail: expect.stringContaining('int64'),
+    })
+    const capture = await change('odd', { traffic: { capture: { share: 1, max_samples: 1 } } })
+    expect(capture.body.errors[0].detail).toMatch(/'x' is string/)
   })
 
   it('takes a version whose open dims have other names, and keeps the active one like those it names', async () => {

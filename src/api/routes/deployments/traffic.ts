@@ -1,3 +1,4 @@
+import { checkTensorNames, type StoredSignature } from './traffic-tensors.ts'
 import { checkTraffic, trafficError, versionsOfTraffic, type Storage, type Traffic } from '../../../storage/index.ts'
 
 interface WantedTraffic {
@@ -18,12 +19,13 @@ export async function checkTrafficOf(
 ): Promise<void> {
   checkTraffic(traffic, { active, versions: new Set(models.keys()) })
   const named = versionsOfTraffic(traffic)
-  if (named.length === 0) return
+  if (named.length === 0 && traffic.capture === undefined) return
   const signatureOf = async (version: number) => {
     const model = await stored.find(project, models.get(version) ?? '')
     return model?.signature as unknown as StoredSignature | undefined
   }
   const expected = await signatureOf(active)
+  if (expected !== undefined) checkTensorNames(traffic, expected)
   for (const { version, pointer } of named) {
     const given = version === active ? expected : await signatureOf(version)
     const difference = expected && given && findDifference(expected, given)
@@ -35,18 +37,6 @@ export async function checkTrafficOf(
   }
 }
 
-interface StoredInfo {
-  readonly name: string
-  readonly dtype: string
-  readonly dims: readonly (number | string | null)[]
-  readonly dynamic_rank?: boolean
-}
-
-interface StoredSignature {
-  readonly inputs: readonly StoredInfo[]
-  readonly outputs: readonly StoredInfo[]
-}
-
 /** What tells two signatures apart; the names of open dims and the order do not. */
 function findDifference(expected: StoredSignature, given: StoredSignature): string | undefined {
   for (const side of ['inputs', 'outputs'] as const) {
@@ -56,7 +46,7 @@ function findDifference(expected: StoredSignature, given: StoredSignature): stri
   return undefined
 }
 
-function describe(infos: readonly StoredInfo[]): string {
+function describe(infos: StoredSignature['inputs']): string {
   const texts = infos.map(({ name, dtype, dims, dynamic_rank }) => {
     const shape = dims.map((dim) => (typeof dim === 'number' ? dim : '?')).join(', ')
     return `${name}: ${dtype}[${dynamic_rank === true ? '…' : shape}]`

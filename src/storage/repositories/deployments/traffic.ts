@@ -70,6 +70,19 @@ const ensembleSchema = Type.Object(
     weights: Type.Optional(
       Type.Array(Type.Number({ minimum: 0, maximum: 1e6 }), { description: 'For `weighted`: one for each version.' }),
     ),
+    scores: Type.Optional(
+      Type.Enum(['softmax', 'probabilities'], {
+        description:
+          'With `softmax`, a mean is of the softmax along the last axis; by default, of the outputs themselves.',
+      }),
+    ),
+    min_members: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: maxVersions,
+        description: 'So many must answer; by default all. The answer is made of those that did.',
+      }),
+    ),
   },
   { ...closed, description: 'Several versions answer together.' },
 )
@@ -183,11 +196,23 @@ function severalProblem({ cascade, ensemble }: Traffic): TrafficProblem | undefi
     const index = part && repeatedIndex(part.versions)
     if (index !== undefined) return { pointer: `/${name}/versions/${index}`, detail: 'is named twice' }
   }
-  if (ensemble === undefined || (ensemble.method === 'weighted') === (ensemble.weights !== undefined)) {
-    if (ensemble?.weights === undefined || ensemble.weights.length === ensemble.versions.length) return undefined
-    return { pointer: '/ensemble/weights', detail: `needs ${ensemble.versions.length} weights, one for each version` }
+  return ensemble && ensembleProblem(ensemble)
+}
+
+function ensembleProblem(ensemble: NonNullable<Traffic['ensemble']>): TrafficProblem | undefined {
+  const { versions, method, weights, min_members: least = 1 } = ensemble
+  if (least > versions.length) {
+    return { pointer: '/ensemble/min_members', detail: `is more than the ${versions.length} versions` }
   }
-  return { pointer: '/ensemble/weights', detail: "go with the method 'weighted', and only with that" }
+  const pointer = '/ensemble/weights'
+  if ((method === 'weighted') !== (weights !== undefined)) {
+    return { pointer, detail: "go with the method 'weighted', and only with that" }
+  }
+  if (weights === undefined) return undefined
+  if (weights.length !== versions.length) {
+    return { pointer, detail: `needs ${versions.length} weights, one for each version` }
+  }
+  return weights.every((weight) => weight === 0) ? { pointer, detail: 'needs a weight above 0' } : undefined
 }
 
 function repeatedIndex(versions: readonly number[]): number | undefined {

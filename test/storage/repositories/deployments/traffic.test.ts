@@ -34,7 +34,7 @@ describe('checkTraffic', () => {
     { split: [1, 3].map((version) => ({ version, weight: version - 1 })) },
     { canary: { ...canary, steps: [0.2, 1] }, shadow: { version: 3, share: 1 } },
     { cascade },
-    { ensemble: { versions: [1, 3], method: 'weighted', weights: [1, 2] } },
+    { ensemble: { versions: [1, 3], method: 'weighted', weights: [1, 2], min_members: 2, scores: 'softmax' } },
   ]
   test.each(right)('takes %j', (traffic) => expect(() => checkTraffic(traffic, deployment)).not.toThrow())
 
@@ -55,6 +55,8 @@ describe('checkTraffic', () => {
     [{ ensemble: { ...ensemble, weights: [1, 1] } }, '/ensemble/weights', /weighted/],
     [{ ensemble: { versions: [1, 2], method: 'weighted' } }, '/ensemble/weights', /weighted/],
     [{ ensemble: { versions: [1, 2], method: 'weighted', weights: [1] } }, '/ensemble/weights', /2 weights/],
+    [{ ensemble: { versions: [1, 2], method: 'weighted', weights: [0, 0] } }, '/ensemble/weights', /above 0/],
+    [{ ensemble: { ...ensemble, min_members: 3 } }, '/ensemble/min_members', /2 versions/],
   ]
   test.each(wrong)('refuses %j at %s', (traffic, pointer, detail) => {
     const errors = [{ pointer: `/traffic${pointer}`, detail: expect.stringMatching(detail) as string }]
