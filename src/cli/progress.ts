@@ -18,6 +18,17 @@ interface ProgressEvent {
   readonly unit: string
 }
 
+interface MetricEvent {
+  readonly stage: string
+  readonly epoch: number
+  readonly epochs: number
+  readonly loss: number
+  readonly validation_loss?: number
+  readonly metric?: number
+  readonly metric_name?: string
+  readonly eta_ms: number
+}
+
 /** Shows a job's stages while its events arrive. */
 export interface StageView {
   show(event: JobEvent): void
@@ -43,8 +54,27 @@ function plainView(stream: NodeJS.WritableStream): StageView {
       const { stage, done, total, unit } = data as ProgressEvent
       if (done === total) write(`${stage}: ${done}/${total} ${unit}`)
     }
+    if (type === 'job.metric' && isEpochEnd(data)) write(`${data.stage}: ${describeEpoch(data)}`)
   }
   return { show, end: async () => {} }
+}
+
+/** An update in the middle of an epoch is no line of its own. */
+function isEpochEnd(data: unknown): data is MetricEvent {
+  return (data as MetricEvent).validation_loss !== undefined
+}
+
+/** `epoch 2/5, loss 0.31, held back 0.28, accuracy 0.912, 14 s left`. */
+export function describeEpoch(event: MetricEvent): string {
+  const { epoch, epochs, loss, validation_loss: validation, metric, metric_name: name, eta_ms: eta } = event
+  const short = (value: number) => String(Number(value.toPrecision(3)))
+  return [
+    `epoch ${epoch}/${epochs}`,
+    `loss ${short(loss)}`,
+    ...(validation === undefined ? [] : [`held back ${short(validation)}`]),
+    ...(metric === undefined ? [] : [`${name} ${metric.toFixed(4)}`]),
+    `${Math.ceil(eta / 1000)} s left`,
+  ].join(', ')
 }
 
 interface Slot {
@@ -93,6 +123,7 @@ function liveView(): StageView {
       const { stage, done, total, unit } = data as ProgressEvent
       slots.get(stage)?.report(`${done}/${total} ${unit}`)
     }
+    if (type === 'job.metric') slots.get((data as MetricEvent).stage)?.report(describeEpoch(data as MetricEvent))
   }
   const end = async () => {
     for (const slot of slots.values()) slot.settle('absent')

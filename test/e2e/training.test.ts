@@ -15,6 +15,7 @@ interface Metric {
   readonly learning_rate: number
   readonly validation_loss?: number
   readonly metric?: number
+  readonly metric_name?: string
   readonly eta_ms: number
 }
 
@@ -91,6 +92,7 @@ test.runIf(process.platform === 'linux')(
     // What was told live is what was kept, whichever process told it.
     const ends = first.filter((data) => data.validation_loss !== undefined)
     expect(new Set(ends.map(({ epoch }) => epoch)).size).toBeGreaterThan(1)
+    expect(ends.every(({ metric_name: name }) => name === 'accuracy')).toBe(true)
     for (const { epoch, step, loss, validation_loss: validation, metric } of ends) {
       expect(epochs[epoch]).toMatchObject({ epoch, step, loss, validation_loss: validation, metric })
     }

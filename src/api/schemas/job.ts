@@ -161,8 +161,11 @@ export type JobResource = Static<typeof jobSchema>
 export const eventSchema = Type.Object(
   {
     seq: Type.Integer({ minimum: 1 }),
-    type: Type.String(),
-    data: openObject('What happened.'),
+    type: Type.String({ description: 'job.state, job.stage, job.progress, job.metric, job.log or job.verdict.' }),
+    data: openObject(
+      'What happened. job.progress: stage, done, total, unit. job.metric, while a step trains: step and steps (updates), epoch and ' +
+        'epochs, loss, learning_rate, eta_ms; at the end of an epoch validation_loss, metric and metric_name, where they are known.',
+    ),
     created_at: timestamp,
   },
   closed,

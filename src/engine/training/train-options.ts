@@ -78,6 +78,8 @@ export interface TrainEvent {
   readonly learningRate: number
   readonly validationLoss?: number
   readonly metric?: number
+  /** What `metric` is. */
+  readonly metricName?: MetricName | undefined
   readonly etaMs: number
 }
 

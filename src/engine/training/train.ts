@@ -108,7 +108,10 @@ async function endEpoch(run: Run): Promise<void> {
   progress.epoch += 1
   progress.position = 0
   const { validationLoss, metric } = await judge(run, loss)
-  tell(run, loss, { ...(validationLoss !== null && { validationLoss }), ...(metric !== null && { metric }) })
+  tell(run, loss, {
+    ...(validationLoss !== null && { validationLoss }),
+    ...(metric !== null && { metric, metricName: setup.model.metric }),
+  })
   await keepCheckpoint(setup, options, state, true)
 }
 

@@ -84,7 +84,7 @@ function asCanceled({ reason }: AbortSignal): HastenError {
 
 /** A training's event as clients see it. */
 function toMetric(event: TrainEvent): object {
-  const { step, steps, epoch, epochs, loss, learningRate, validationLoss, metric, etaMs } = event
+  const { step, steps, epoch, epochs, loss, learningRate, validationLoss, metric, metricName, etaMs } = event
   return {
     stage: 'train',
     step,
@@ -94,7 +94,7 @@ function toMetric(event: TrainEvent): object {
     loss,
     learning_rate: learningRate,
     ...(validationLoss !== undefined && { validation_loss: validationLoss }),
-    ...(metric !== undefined && { metric }),
+    ...(metric !== undefined && { metric, metric_name: metricName }),
     eta_ms: Math.round(etaMs),
   }
 }
