@@ -23,6 +23,7 @@ const optionalText = plain<string | undefined>((value) => value)
 const integer = plain<number>(readInteger)
 const optionalInteger = plain<number | undefined>(readInteger)
 const bytes = plain<number>(readBytes)
+const optionalBytes = plain<number | undefined>(readBytes)
 const flag = plain<boolean>((value) => readChoice(value, ['true', 'false']) === 'true')
 const list = plain<readonly string[]>((value) => value.split(',').map((item) => item.trim()))
 const labels = plain<Readonly<Record<string, string>>>(readLabels)
@@ -57,6 +58,11 @@ export const settings = {
   queuePrefix: text('QUEUE_PREFIX', 'hasten', 'Prefix of the queue keys, for several installations on one Redis'),
   dataDir: text('DATA_DIR', '.hasten', 'Embedded database, cache, host id, working files'),
   cacheBytes: bytes('CACHE_BYTES', 10 * gibibyte, 'Most that the on-disk artifact cache of a host may hold'),
+  serveMemoryBytes: optionalBytes(
+    'SERVE_MEMORY_BYTES',
+    undefined,
+    'Bytes of models a data plane keeps loaded; the least recently used give way',
+  ),
   maxUploadBytes: bytes('MAX_UPLOAD_BYTES', 8 * gibibyte, 'Largest model or dataset accepted'),
   maxInferBytes: bytes('MAX_INFER_BYTES', gibibyte / 16, 'Largest prediction request, also when decompressed'),
   maxJsonTensorBytes: bytes('MAX_JSON_TENSOR_BYTES', 2 ** 24, 'Largest tensor accepted as JSON text'),

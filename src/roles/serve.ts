@@ -8,6 +8,7 @@ import {
   createOpenAuthorizer,
   startDeployments,
   startGrpc,
+  startTraffic,
   type RunningGrpc,
 } from '../serving/index.ts'
 import { newId, openCache, openStorage, type Storage } from '../storage/index.ts'
@@ -28,12 +29,16 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
     maxBytes: config.cacheBytes,
     artifacts: storage.artifacts,
   })
+  const metrics = createMetrics()
+  const traffic = startTraffic({ storage, logger, metrics })
   const deployments = await startDeployments({
     storage,
+    traffic: traffic.traffic,
     cache,
     runtime,
     logger,
     serverId: newId('srv'),
+    maxBytes: config.serveMemoryBytes,
     url: config.publicServeUrl ?? `http://${urlHost(config.host)}:${config.servePort}`,
     cores: config.runsInFlight ?? (await usableCores(undefined, (await cpuAffinity()).length)),
   })
@@ -46,13 +51,14 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
     version: readVersion(),
     limits: { maxBodyBytes: config.maxInferBytes, maxJsonBytes: config.maxJsonTensorBytes },
   }
-  const app = buildServing({ ...deps, metrics: createMetrics() })
+  const app = buildServing({ ...deps, metrics })
   let grpc: RunningGrpc | undefined
   const close = async () =>
     closeAll([
       async () => announceStop(stopping, config),
       async () => Promise.all([app.close(), grpc?.close({ timeoutMs: config.shutdownGraceMs })]),
       async () => deployments.stop({ timeoutMs: config.shutdownGraceMs }),
+      async () => traffic.stop(),
       async () => runtime.close(),
       async () => storage.close(),
       async () => database.close(),

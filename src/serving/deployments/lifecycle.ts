@@ -31,7 +31,8 @@ async function load(life: Lifecycle, entry: Entry, slot: Slot, signal: AbortSign
   const labels = labelsOf(entry, slot)
   const startedAt = performance.now()
   try {
-    const loaded = await loadVersion(deps, entry.row.project, slot.row, signal)
+    const known = slot.observations
+    const loaded = await loadVersion(deps, entry.row.project, slot.row, { signal, known })
     if (signal.aborted) return void free(life, labels, loaded)
     slot.loading = undefined
     adopt(life, entry, slot, loaded)
@@ -46,12 +47,13 @@ async function load(life: Lifecycle, entry: Entry, slot: Slot, signal: AbortSign
 }
 
 function adopt(life: Lifecycle, entry: Entry, slot: Slot, loaded: LoadedVersion): void {
-  const { maxQueue } = loaded.options
+  const { observations, options } = loaded
+  const { maxQueue } = options
   const gate = slot.gate ?? createGate({ maxQueue, load: () => loadNow(life, entry, slot) })
   gate.open(loaded.lane)
   // Statistics and identity outlive the memory.
   const served = slot.served ?? servedVersion(entry, slot, loaded, gate)
-  Object.assign(slot, { gate, served, loaded, failure: undefined, health: freshHealth() })
+  Object.assign(slot, { gate, served, loaded, observations, failure: undefined, health: freshHealth() })
 }
 
 /** For a request that waits. */

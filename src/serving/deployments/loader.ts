@@ -1,5 +1,9 @@
+import type { ArtifactCache } from '../../storage/index.ts'
+import type { Runtime } from '../../engine/serving.ts'
 import type { Entry } from './entry.ts'
-import { retire, startLoad, type Lifecycle } from './lifecycle.ts'
+import { makeIdle, retire, startLoad, type Lifecycle } from './lifecycle.ts'
+import { createMemory, unusedVersions } from './memory.ts'
+import { createSessionPool } from './sessions.ts'
 import { answering, createSlot } from './slot.ts'
 import { wantedVersions } from './wanted.ts'
 
@@ -10,15 +14,35 @@ const maxLoads = 2
 export interface Loader {
   /** Starts and lets go of what `entry` needs now. */
   advance(entry: Entry): void
+  /** Frees what has not been used for long, and what is beyond the bound. */
+  tidy(): void
+  /** Bytes of the models in memory. */
+  bytes(): number
   /** Gives up loading and lets the versions end their requests. */
   dispose(entry: Entry): void
   /** Resolves when everything that was given up has been freed. */
   settled(): Promise<void>
 }
 
-export function createLoader(deps: Lifecycle['deps'], changed: () => void): Loader {
+interface LoaderDeps extends Omit<Lifecycle['deps'], 'sessions'> {
+  readonly cache: ArtifactCache
+  readonly runtime: Runtime
+  readonly entries: ReadonlyMap<string, Entry>
+  /** Bytes of models that may be loaded; no bound when undefined. */
+  readonly maxBytes?: number | undefined
+}
+
+export function createLoader(deps: LoaderDeps, changed: () => void): Loader {
+  const { cache, runtime, entries, maxBytes } = deps
+  const memory = createMemory({
+    entries,
+    maxBytes,
+    bytes: () => sessions.bytes(),
+    evict: (entry, slot) => makeIdle(life, entry, slot),
+  })
+  const sessions = createSessionPool({ cache, runtime, makeRoom: async (bytes) => memory.makeRoom(bytes) })
   const life: Lifecycle = {
-    deps,
+    deps: { ...deps, sessions },
     changed,
     loads: new Set(),
     retirements: new Set(),
@@ -27,6 +51,11 @@ export function createLoader(deps: Lifecycle['deps'], changed: () => void): Load
   }
   return {
     advance: (entry) => advance(life, entry),
+    tidy() {
+      for (const { entry, slot } of unusedVersions(entries)) void makeIdle(life, entry, slot)
+      void memory.makeRoom(0)
+    },
+    bytes: () => sessions.bytes(),
     dispose(entry) {
       entry.disposed = true
       for (const slot of entry.slots.values()) retire(life, entry, slot)

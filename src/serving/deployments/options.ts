@@ -23,6 +23,7 @@ const versionOptionsSchema = Type.Object(
     max_in_flight: Type.Optional(Type.Integer({ minimum: 1, maximum: 1024 })),
     allow_non_finite: Type.Optional(Type.Boolean()),
     batching: Type.Optional(batchingSchema),
+    idle_unload_ms: Type.Optional(Type.Integer({ minimum: 0 })),
   },
   { additionalProperties: false },
 )
@@ -36,6 +37,8 @@ export interface ResolvedOptions {
   readonly allowNonFinite: boolean
   /** Requests share runs; undefined when each has its own. */
   readonly batching: Batching | undefined
+  /** Its memory is freed when nobody has asked for so long; undefined for never. */
+  readonly idleUnloadMs: number | undefined
 }
 
 const defaultMaxQueue = 100
@@ -61,6 +64,7 @@ export function resolveOptions(modelSession: object, options: object, cores: num
     maxInFlight: given.max_in_flight ?? Math.max(1, Math.floor(cores / threads)),
     allowNonFinite: given.allow_non_finite ?? false,
     batching: given.batching && resolveBatching(given.batching),
+    idleUnloadMs: given.idle_unload_ms,
   }
 }
 

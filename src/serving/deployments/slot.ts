@@ -1,5 +1,6 @@
 import { HastenError, serializeError, type SerializedError } from '../../errors.ts'
 import type { DeploymentVersionRow } from '../../storage/index.ts'
+import type { Observation } from '../scheduler/latency-model.ts'
 import type { ServedVersion } from '../served-version.ts'
 import type { Gate } from './gate.ts'
 import type { LoadedVersion } from './load-version.ts'
@@ -12,6 +13,8 @@ export interface Slot {
   /** What requests get: one object from the first load on, also while nothing is in memory. */
   served: ServedVersion | undefined
   gate: Gate | undefined
+  /** What its runs took when it was first loaded. */
+  observations: readonly Observation[] | undefined
   loading: Loading | undefined
   failure: Failure | undefined
   health: Health
@@ -53,6 +56,7 @@ export function createSlot(row: DeploymentVersionRow): Slot {
     loaded: undefined,
     served: undefined,
     gate: undefined,
+    observations: undefined,
     loading: undefined,
     failure: undefined,
     health: freshHealth(),

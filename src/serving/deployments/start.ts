@@ -23,6 +23,8 @@ export interface DeploymentsDeps {
   readonly url: string
   /** Runs at a time over all deployments; the runtime's threads must suffice for them. */
   readonly cores: number
+  /** Bytes of models that may be loaded at once; no bound when absent. */
+  readonly maxBytes?: number | undefined
   /** Who answers requests that name no version; the active version when absent. */
   readonly traffic?: Traffic
   /** Between two looks at the rows, which are also the heartbeat. Default 2 s; notifications come in between. */
@@ -31,6 +33,8 @@ export interface DeploymentsDeps {
 
 export interface RunningDeployments {
   readonly catalog: Catalog
+  /** Bytes of the models in memory. */
+  loadedBytes(): number
   /** Ends the loop, lets requests end for as long as `timeoutMs`, frees the sessions and withdraws the replicas. */
   stop(options: { readonly timeoutMs: number }): Promise<void>
 }
@@ -50,13 +54,14 @@ export async function startDeployments(deps: DeploymentsDeps): Promise<RunningDe
   const state: LoopState = { first: undefined, stopping: false }
   const bell = createBell()
   const slots = createRunSlots(deps.cores)
-  const loader = createLoader({ ...deps, slots }, bell.ring)
+  const loader = createLoader({ ...deps, slots, entries }, bell.ring)
   const reporter = { deployments: deps.storage.deployments, serverId: deps.serverId, url: deps.url }
   const stopListening = await deps.storage.listen(channel, bell.ring)
   const watch = createWatch()
   const loop = runLoop(deps, entries, state, bell, { loader, reporter, traffic, watch })
   const repository = createRepository({ deployments: deps.storage.deployments, entries, watch })
   return {
+    loadedBytes: () => loader.bytes(),
     catalog: createCatalog(entries, state, { traffic, repository }),
     async stop({ timeoutMs }) {
       state.stopping = true
@@ -90,6 +95,7 @@ async function runLoop(
   let isAway = false
   while (!state.stopping) {
     for (const { slots } of entries.values()) for (const slot of slots.values()) checkHealth(slot, bell.ring)
+    loader.tidy()
     try {
       adopt(entries, await storage.deployments.listDesired(), loader, traffic)
       if (state.first === undefined) await storage.deployments.pruneReplicas(prunedAfterMs)

@@ -28,7 +28,10 @@ describe('unload', () => {
     await untilReady(server.url, 'comes-and-goes')
     await untilReady(other.url, 'comes-and-goes')
     expect(await post('models/comes-and-goes/unload')).toEqual({ status: 200, body: undefined })
-    expect(await ask(server.url, 'comes-and-goes')).toMatchObject({ status: 404, detail: expect.stringContaining('is unloaded') })
+    expect(await ask(server.url, 'comes-and-goes')).toMatchObject({
+      status: 404,
+      detail: expect.stringContaining('is unloaded'),
+    })
     expect((await fetch(`${server.url}/v2/models/comes-and-goes/ready`)).status).toBe(404)
     await eventually(async () => ((await ask(other.url, 'comes-and-goes')).status === 404 ? true : undefined))
     const line = { name: 'comes-and-goes', version: '1', state: 'UNAVAILABLE', reason: 'unloaded' }
@@ -59,7 +62,10 @@ describe('load', () => {
     await deploy('broken', scale(Number.NaN))
     expect(await post('models/broken/load')).toMatchObject({
       status: 503,
-      body: { code: 'deployment_not_ready', detail: expect.stringContaining("'broken' failed to load: output 'y' is NaN") },
+      body: {
+        code: 'deployment_not_ready',
+        detail: expect.stringContaining("'broken' failed to load: output 'y' is NaN"),
+      },
     })
     await bench.storage.deployments.remove(project, 'broken')
   })

@@ -6,7 +6,7 @@ import { tensorOf } from '../../../src/engine/ir/tensor.ts'
 import { createOrtRuntime } from '../../../src/engine/runtime/ort/index.ts'
 import { startDeployments, type DeploymentsDeps, type RunningDeployments } from '../../../src/serving/index.ts'
 import type { Runtime } from '../../../src/engine/serving.ts'
-import { newId, openCache, type ModelRow, type Storage } from '../../../src/storage/index.ts'
+import { newId, openCache, type ArtifactCache, type ModelRow, type Storage } from '../../../src/storage/index.ts'
 import { openStorage } from '../../../src/storage/open.ts'
 import { buildModel } from '../../support/models.ts'
 import { createTestDatabase } from '../../support/postgres.ts'
@@ -20,6 +20,7 @@ export interface Bench {
   readonly connectionString: string
   /** Stores a model as an upload does. */
   store(name: string, bytes: Uint8Array, over?: { signature?: object; session?: object }): Promise<ModelRow>
+  openCache(): Promise<ArtifactCache>
   /** A serve process of its own, listening. */
   serve(over?: Partial<DeploymentsDeps>): Promise<TestServer & { deployments: RunningDeployments; serverId: string }>
   close(): Promise<void>
@@ -32,11 +33,16 @@ export async function openBench(): Promise<Bench> {
   const runtime = createOrtRuntime()
   const dir = mkdtempSync(path.join(tmpdir(), 'hasten-serving-'))
   const closers: (() => Promise<void>)[] = []
-  let servers = 0
+  let caches = 0
+  const openOwnCache = () => {
+    caches++
+    return openCache({ dir: path.join(dir, String(caches)), maxBytes: 2 ** 30, artifacts: storage.artifacts })
+  }
   return {
     storage,
     runtime,
     connectionString: database.connectionString,
+    openCache: openOwnCache,
     async store(name, bytes, { signature, session = {} } = {}) {
       const { sha256, sizeBytes } = await storage.artifacts.write(chunks(bytes), { maxBytes: 2 ** 30 })
       const files = [{ name: 'model.onnx', sha256, sizeBytes }]
@@ -45,12 +51,7 @@ export async function openBench(): Promise<Bench> {
     },
     async serve(over = {}) {
       const serverId = newId('srv')
-      servers++
-      const cache = await openCache({
-        dir: path.join(dir, String(servers)),
-        maxBytes: 2 ** 30,
-        artifacts: storage.artifacts,
-      })
+      const cache = await openOwnCache()
       const deps = { storage, cache, runtime, serverId, logger: silentLogger(), url: 'http://localhost', cores: 2 }
       const deployments = await startDeployments({ ...deps, pollMs: 200, ...over })
       const server = await listen(deployments.catalog)
@@ -90,12 +91,15 @@ export async function untilReady(url: string, name: string, version?: number): P
   await eventually(async () => ((await fetch(`${url}/v2/models/${path}/ready`)).ok ? true : undefined))
 }
 
-/** y = factor · x. */
-export function scale(factor: number): Uint8Array {
+/** y = factor · x, with so many weights more that do nothing. */
+export function scale(factor: number, padding = 0): Uint8Array {
   return buildModel({
     inputs: { x: ['float32', ['N', 2]] },
     outputs: { y: ['float32', ['N', 2]] },
-    initializers: { f: tensorOf('float32', [1], Float32Array.of(factor)) },
+    initializers: {
+      f: tensorOf('float32', [1], Float32Array.of(factor)),
+      unused: tensorOf('float32', [padding], new Float32Array(padding)),
+    },
     nodes: [['Mul', ['x', 'f'], ['y']]],
   })
 }

@@ -56,6 +56,12 @@ const versionOptions = Type.Object(
     max_in_flight: Type.Optional(Type.Integer({ minimum: 1, maximum: 1024, description: 'Runs at once.' })),
     allow_non_finite: Type.Optional(Type.Boolean({ description: 'NaN from the probe is no failure.' })),
     batching: Type.Optional(batching),
+    idle_unload_ms: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description: 'Memory is freed when nobody has asked for so long; the next request loads it. Default never.',
+      }),
+    ),
   },
   closed,
 )
