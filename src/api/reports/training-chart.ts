@@ -4,7 +4,8 @@ import { formatShare } from './training-text.ts'
 
 const width = 720
 const left = 90
-const right = 20
+/** Half of the last text stands there. */
+const right = 36
 const top = 12
 const bottom = 34
 
@@ -26,7 +27,7 @@ interface Panel {
 
 const at = (value: number) => value.toFixed(1)
 
-/** Losses over the updates, and below them the metric. The line across is the epoch that was kept. */
+/** Losses over the updates, and below them the metric. */
 export function drawTraining(step: TrainedStep): Html {
   const validation = pointsOf(step, ({ validation_loss: loss }) => loss)
   const training = step.losses.map(({ step: update, loss }): Point => [update, loss])
@@ -42,7 +43,10 @@ export function drawTraining(step: TrainedStep): Html {
       { points: validation, className: 'optimized' },
     ],
   })
-  const held = validation.length === 0 ? nothing : html`<span class="key optimized"></span> loss on samples held back`
+  const held =
+    validation.length === 0
+      ? nothing
+      : html`<span class="key optimized"></span> loss on samples held back (dashed: the epoch that was kept)`
   return html`${losses}
     <p class="legend"><span class="key baseline"></span> training loss ${held}</p>
     ${drawMetric(step)}`
