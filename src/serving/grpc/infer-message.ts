@@ -1,6 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import { HastenError } from '../../errors.ts'
 import type { Tensor } from '../../engine/serving.ts'
+import type { AnsweredBy } from '../answered-by.ts'
 import { datatypeOf } from '../datatypes.ts'
 import type { ServingLimits } from '../limits.ts'
 import { answeredTensor, binaryDataOf } from '../protocol/classification.ts'
@@ -79,14 +80,15 @@ function scalarsOf(parameters: Readonly<Record<string, InferParameter>>): JsonOb
 /** The answer of a run; its contents are views of the run's memory. */
 export function encodeMessage(
   call: Pick<InferCall, 'id' | 'outputs'>,
-  model: { readonly name: string; readonly version: string },
+  { name: modelName, version: modelVersion, by }: AnsweredBy,
   results: Readonly<Record<string, Tensor>>,
 ): MessageInitShape<typeof ModelInferResponseSchema> {
   const tensors = call.outputs.map((output) => answeredTensor(output, outputOf(results, output.name)))
   return {
-    modelName: model.name,
-    modelVersion: model.version,
+    modelName,
+    modelVersion,
     id: call.id ?? '',
+    parameters: by === undefined ? {} : { hasten_answered_by: { parameterChoice: { case: 'stringParam', value: by } } },
     outputs: tensors.map(({ dtype, dims }, index) => ({
       name: call.outputs[index]?.name ?? '',
       datatype: datatypeOf(dtype) ?? '',

@@ -1,5 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { ModelInferRequest, ModelInferResponseSchema } from './generated/inference_pb.js'
+import { answeredBy } from '../answered-by.ts'
 import type { ServingLimits } from '../limits.ts'
 import type { ServedVersion } from '../served-version.ts'
 import { decodeMessage, encodeMessage } from './infer-message.ts'
@@ -39,8 +40,7 @@ export async function inferMessage(
       priority: call.priority,
     })
     const ranAt = performance.now()
-    const answering = { name: model.name, version: result.version ?? model.version }
-    const bytes = writeAndRelease(result, () => write(encodeMessage(call, answering, result.outputs)))
+    const bytes = writeAndRelease(result, () => write(encodeMessage(call, answeredBy(model, result), result.outputs)))
     const outputMs = performance.now() - ranAt
     model.statistics.recordSuccess({ queueMs: result.queueMs, inputMs, inferMs: result.runMs, outputMs }, result)
     return bytes

@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import type { Tensor } from '../../engine/serving.ts'
+import { answeredBy, type AnsweredBy } from '../answered-by.ts'
 import type { ServingLimits } from '../limits.ts'
 import type { LaneResult } from '../scheduler/lane.ts'
 import type { ServedVersion } from '../served-version.ts'
@@ -39,11 +40,12 @@ export async function sendResult(
   tools: InferTools,
 ): Promise<FastifyReply> {
   const startedAt = performance.now()
-  const encoded = await encodeOrRelease(model, call, result, tools)
+  const answering = answeredBy(model, result)
+  const encoded = await encodeOrRelease(answering, call, result, tools)
   const outputMs = performance.now() - startedAt
   const times = { queueMs: result.queueMs, inputMs, inferMs: result.runMs, outputMs }
   model.statistics.recordSuccess(times, result)
-  const headers = responseHeaders(encoded, serverTiming(times, result))
+  const headers = responseHeaders(encoded, answering, serverTiming(times, result))
   if (encoding !== undefined) return sendCompressed(reply, headers, encoded, result, encoding)
   return encoded.length < copyBelowBytes
     ? sendCopy(reply, headers, encoded, result)
@@ -51,21 +53,16 @@ export async function sendResult(
 }
 
 async function encodeOrRelease(
-  model: ServedVersion,
+  { name, version }: AnsweredBy,
   call: InferCall,
   result: LaneResult,
   { limits, workers }: InferTools,
 ): Promise<EncodedResponse> {
   try {
+    const model = { name, version }
     if (jsonBytes(call, result) <= encodeElsewhereBytes) return encodeInferResponse(call, model, result.outputs, limits)
     const { id, outputs } = call
-    const { name, version } = model
-    return await workers.encode({
-      call: { id, outputs },
-      model: { name, version },
-      outputs: copyTensors(result.outputs),
-      limits,
-    })
+    return await workers.encode({ call: { id, outputs }, model, outputs: copyTensors(result.outputs), limits })
   } catch (error) {
     result.release()
     throw error
@@ -88,11 +85,16 @@ function copyTensors(tensors: Readonly<Record<string, Tensor>>): Record<string, 
   return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, copy(tensor)]))
 }
 
-function responseHeaders({ headerLength, length }: EncodedResponse, timing: string): Record<string, string> {
+function responseHeaders(
+  { headerLength, length }: EncodedResponse,
+  { by }: AnsweredBy,
+  timing: string,
+): Record<string, string> {
   const binary: Record<string, string> =
     headerLength === undefined ? {} : { 'inference-header-content-length': String(headerLength) }
   return {
     ...binary,
+    ...(by === undefined ? {} : { 'hasten-answered-by': by }),
     'content-type': headerLength === undefined ? 'application/json' : 'application/octet-stream',
     'content-length': String(length),
     'server-timing': timing,

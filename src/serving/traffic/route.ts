@@ -1,4 +1,5 @@
 import type { Routing, ServedVersion } from '../served-version.ts'
+import { partStatistics } from './parts.ts'
 import type { TrafficPlan } from './plan.ts'
 import { pickVersion, pointOf, type WeightedVersion } from './split.ts'
 import type { Wrapper } from './wrapper.ts'
@@ -109,6 +110,8 @@ function wrapVersion(
   }
   put(wrappers.cascade, cascade, cascade?.versions ?? [])
   put(wrappers.ensemble, ensemble, ensemble?.versions ?? [])
+  // What several versions did counts for each of them.
+  if (primary !== base) primary = { ...primary, statistics: partStatistics(base, loaded) }
   put(wrappers.capture, capture, [])
   // A split may give a request to the shadow itself, which has nothing to be compared with then.
   if (shadow?.version !== Number(base.version))
