@@ -14,6 +14,7 @@ import { metricsPlugin } from './plugins/metrics.ts'
 import { openapiPlugin } from './plugins/openapi.ts'
 import { validationPlugin } from './plugins/validation.ts'
 import { adviceRoutes } from './routes/advice/index.ts'
+import { capturedRoutes } from './routes/captured/index.ts'
 import { compareRoutes } from './routes/compare/index.ts'
 import { datasetRoutes } from './routes/datasets/index.ts'
 import { deploymentRoutes } from './routes/deployments/index.ts'
@@ -76,6 +77,7 @@ function registerControlPlane(app: FastifyInstance, deps: ApiDeps): void {
     jobRoutes,
     compareRoutes,
     deploymentRoutes,
+    capturedRoutes,
     hostRoutes,
     queueRoutes,
     keyRoutes,

@@ -8,7 +8,8 @@ serveParent(async (message, signal) => {
   const { subject, connectionString, workDir } = message as InspectRequest
   const storage = await openStorage({ connectionString, maxConnections: 1 })
   try {
-    return await processInspect({ artifacts: storage.artifacts, workDir, signal }, subject)
+    const { artifacts, captured } = storage
+    return await processInspect({ artifacts, captured, workDir, signal }, subject)
   } finally {
     await storage.close()
   }

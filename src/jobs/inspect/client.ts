@@ -4,6 +4,7 @@ import { HastenError } from '../../errors.ts'
 import { createLimiter } from '../limiter.ts'
 import { runCapped } from '../run-capped.ts'
 import type {
+  CapturedInspection,
   DatasetInspection,
   GraphInspection,
   Inspect,
@@ -54,6 +55,9 @@ export function createInspect(options: InspectOptions): Inspect {
     async dataset(file, label) {
       const subject = { kind: 'dataset' as const, file, ...(label === undefined ? {} : { label }) }
       return (await inspect(subject, [file])) as DatasetInspection
+    },
+    async captured(deployment) {
+      return (await inspect({ kind: 'captured', deployment }, [])) as CapturedInspection
     },
   }
 }

@@ -17,6 +17,7 @@ const subject = Type.Union([
     ran: Type.Array(ranInput),
   }),
   Type.Object({ kind: Type.Literal('dataset'), file: storedFile, label: Type.Optional(Type.String()) }),
+  Type.Object({ kind: Type.Literal('captured'), deployment: Type.String() }),
 ])
 
 /**
@@ -64,6 +65,11 @@ export interface DatasetInspection {
   readonly samples: number
 }
 
+/** A dataset that was made, and written to the artifact store. */
+export interface CapturedInspection extends DatasetInspection {
+  readonly file: StoredFile
+}
+
 /** Static inspection of uploads, run where a hostile file can't hurt the caller. */
 export interface Inspect {
   /** @throws HastenError `model_invalid`, `model_unsafe`, `model_unsupported_op`, `model_out_of_memory` */
@@ -78,4 +84,9 @@ export interface Inspect {
   layers(files: readonly StoredFile[], batch: number, ran: readonly RanInput[]): Promise<LayersInspection>
   /** @throws HastenError `dataset_invalid`, `model_out_of_memory` */
   dataset(file: StoredFile, label?: string): Promise<DatasetInspection>
+  /**
+   * Makes a dataset of the samples that a deployment kept.
+   * @throws HastenError `dataset_invalid`, `model_out_of_memory`
+   */
+  captured(deploymentId: string): Promise<CapturedInspection>
 }

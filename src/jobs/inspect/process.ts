@@ -1,11 +1,6 @@
-import { createWriteStream } from 'node:fs'
-import { mkdir } from 'node:fs/promises'
-import { dirname, resolve, sep } from 'node:path'
-import { pipeline } from 'node:stream/promises'
 import { admitFile, describeGraph, loadModel, modelLayers, openDataset, scanDataset } from '../../engine/index.ts'
-import { HastenError } from '../../errors.ts'
-import type { ArtifactStore } from '../../storage/index.ts'
 import { findModelFile } from '../model-file.ts'
+import { processCaptured } from './captured.ts'
 import {
   graphPageSize,
   maxGraphNodes,
@@ -14,22 +9,16 @@ import {
   type InspectSubject,
   type LayersInspection,
   type ModelInspection,
-  type StoredFile,
 } from './contract.ts'
-
-export interface InspectContext {
-  readonly artifacts: Pick<ArtifactStore, 'read'>
-  /** Empty, and removed by whoever made it. */
-  readonly workDir: string
-  readonly signal: AbortSignal
-}
+import { fetchFile, placeOf, type InspectContext } from './files.ts'
 
 type Subject<K extends InspectSubject['kind']> = Extract<InspectSubject, { kind: K }>
 
-/** Looks at an upload in the process that was made for it. */
+/** Does what is asked in the process that was made for it. */
 export async function processInspect(context: InspectContext, subject: InspectSubject): Promise<unknown> {
   if (subject.kind === 'graph') return inspectGraph(context, subject)
   if (subject.kind === 'layers') return inspectLayers(context, subject)
+  if (subject.kind === 'captured') return processCaptured(context, subject.deployment)
   return subject.kind === 'model' ? inspectModel(context, subject) : inspectDataset(context, subject)
 }
 
@@ -74,17 +63,4 @@ async function inspectDataset(
   } finally {
     await dataset.close()
   }
-}
-
-async function fetchFile(context: InspectContext, { name, sha256 }: StoredFile): Promise<void> {
-  const path = placeOf(context, name)
-  await mkdir(dirname(path), { recursive: true })
-  await pipeline(context.artifacts.read(sha256), createWriteStream(path, { flags: 'wx' }), { signal: context.signal })
-}
-
-/** Where a file goes. Names were checked when the archive was unpacked; a second look costs nothing. */
-function placeOf({ workDir }: InspectContext, name: string): string {
-  const path = resolve(workDir, name)
-  if (!path.startsWith(resolve(workDir) + sep)) throw new HastenError('model_unsafe', `"${name}" leaves its folder.`)
-  return path
 }

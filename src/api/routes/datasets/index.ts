@@ -106,7 +106,7 @@ interface DatasetSchema {
   readonly labels: string | null
 }
 
-function renderDataset(row: DatasetRow): DatasetResource {
+export function renderDataset(row: DatasetRow): DatasetResource {
   const { arrays, labels } = row.schema as unknown as DatasetSchema
   return {
     id: row.id,
