@@ -5,6 +5,7 @@ import { inlineFunctions } from '../rewrite/inline-functions.ts'
 import { openJournal } from '../rewrite/journal.ts'
 import { liftConstants } from '../rewrite/lift-constants.ts'
 import { upgradeOpset } from '../rewrite/opset/upgrade.ts'
+import { writeOutKernels } from './write-out.ts'
 
 /** The opset that gradients are written in; newer models stay as they are. */
 const stepOpset = 17
@@ -19,14 +20,17 @@ export function liftWeights(original: Model): Model {
 }
 
 /**
- * A copy to build a step on: as `liftWeights`, in an opset that gradients can be written in. Weights keep their names.
+ * A copy to build a step on: as `liftWeights`, in an opset and in operators that have gradients. Weights keep their names.
  * @throws HastenError `not_differentiable` when there is no adapter for a node
  */
 export function prepareModel(original: Model): Model {
   const model = liftWeights(original)
   const reason = upgradeOpset(model, stepOpset)
-  if (reason === undefined) return model
-  throw new HastenError('not_differentiable', `the model can't be brought to opset ${stepOpset}: ${reason}`, {
-    hint: `Export the model with opset ${stepOpset} or later.`,
-  })
+  if (reason !== undefined) {
+    throw new HastenError('not_differentiable', `the model can't be brought to opset ${stepOpset}: ${reason}`, {
+      hint: `Export the model with opset ${stepOpset} or later.`,
+    })
+  }
+  writeOutKernels(model)
+  return model
 }

@@ -9,6 +9,7 @@ import { tensorOf, viewOf, type Tensor } from '../../ir/tensor.ts'
 import { inferTypes } from '../../ops/index.ts'
 import { numbersOf } from '../../rewrite/constants.ts'
 import { upgradeOpset } from '../../rewrite/opset/upgrade.ts'
+import { writeOutKernels } from '../../training/write-out.ts'
 import type { Session } from '../../runtime/port.ts'
 import type { PassContext } from '../pass.ts'
 import { plainSession, withSession } from '../run-model.ts'
@@ -39,6 +40,7 @@ export async function sumGradients(
   const model = cloneModel(original)
   const declined = upgradeOpset(model, gradientOpset)
   if (declined !== undefined) throw new HastenError('not_differentiable', declined)
+  writeOutKernels(model)
   const hasLabels = (await calibration.labels(0, 1)) !== undefined
   const classes = hasLabels ? classesOf(model) : undefined
   const { graph } = model
