@@ -46,7 +46,15 @@ const lane = createLane({ session, slots: createRunSlots(cores), maxQueue, maxIn
 const gate = createGate({ maxQueue, load: async () => {} })
 gate.open(lane)
 const slot = createSlot({ version: 1, modelId: 'mdl_bench', jobId: null, options: {}, createdAt: now, replicas: [] })
-slot.loaded = { inputs, outputs, options, observations, lane, probe: async () => {}, retire: async () => {} }
+slot.loaded = {
+  inputs,
+  outputs,
+  options,
+  lane,
+  probe: async () => {},
+  distrust: () => {},
+  retire: async () => {},
+}
 slot.served = {
   name: 'cls',
   version: '1',
