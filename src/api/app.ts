@@ -15,6 +15,7 @@ import { openapiPlugin } from './plugins/openapi.ts'
 import { validationPlugin } from './plugins/validation.ts'
 import { adviceRoutes } from './routes/advice/index.ts'
 import { capturedRoutes } from './routes/captured/index.ts'
+import { cascadeRoutes } from './routes/cascade/index.ts'
 import { compareRoutes } from './routes/compare/index.ts'
 import { datasetRoutes } from './routes/datasets/index.ts'
 import { deploymentRoutes } from './routes/deployments/index.ts'
@@ -78,6 +79,7 @@ function registerControlPlane(app: FastifyInstance, deps: ApiDeps): void {
     compareRoutes,
     deploymentRoutes,
     capturedRoutes,
+    cascadeRoutes,
     hostRoutes,
     queueRoutes,
     keyRoutes,

@@ -19,5 +19,6 @@ export {
   type KernelForecast,
 } from './advice/index.ts'
 export { hostDigest } from './oracle/host.ts'
+export type { CascadePoint, CascadeTable } from './measure/cascade.ts'
 export type { Layer } from './oracle/forecast-layers.ts'
 export { parseGates } from './gates/parse.ts'

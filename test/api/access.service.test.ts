@@ -96,6 +96,11 @@ function requestsFor(o: Owned): Record<string, Request> {
     getCaptured: { url: `/v1/deployments/${o.deployment}/captured` },
     createCapturedDataset: { method: 'POST', url: `/v1/deployments/${o.deployment}/captured`, payload: {} },
     deleteCaptured: { method: 'DELETE', url: `/v1/deployments/${o.deployment}/captured` },
+    chooseCascadeThreshold: {
+      method: 'POST',
+      url: `/v1/deployments/${o.deployment}/cascade/threshold`,
+      payload: { dataset: o.dataset },
+    },
     listHosts: { url: '/v1/hosts' },
     drainHost: { method: 'POST', url: `/v1/hosts/${o.host}/drain` },
     listQueues: { url: '/v1/queues' },

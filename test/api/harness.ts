@@ -141,6 +141,9 @@ function createPlainInspect(storage: Storage): Inspect {
       if (bytes.length < 20) throw new HastenError('dataset_invalid', 'The file is truncated.')
       return { schema: { arrays: [{ name: 'x', dtype: 'float32', dims: [4, 2] }], labels: label ?? null }, samples: 4 }
     },
+    async cascade() {
+      throw new HastenError('deployment_not_ready', 'There is no server in this test.')
+    },
     async captured() {
       throw new HastenError('dataset_invalid', 'no sample was captured')
     },

@@ -10,7 +10,7 @@ export interface CascadeSample {
 }
 
 /** What a cascade would do at one threshold. */
-interface CascadePoint {
+export interface CascadePoint {
   /** Samples of less confidence go on to the large model. */
   readonly threshold: number
   readonly accuracy: number

@@ -5,6 +5,7 @@ import { createLimiter } from '../limiter.ts'
 import { runCapped } from '../run-capped.ts'
 import type {
   CapturedInspection,
+  CascadeInspection,
   DatasetInspection,
   GraphInspection,
   Inspect,
@@ -55,6 +56,9 @@ export function createInspect(options: InspectOptions): Inspect {
     async dataset(file, label) {
       const subject = { kind: 'dataset' as const, file, ...(label === undefined ? {} : { label }) }
       return (await inspect(subject, [file])) as DatasetInspection
+    },
+    async cascade(subject) {
+      return (await inspect({ ...subject, kind: 'cascade' }, [subject.file])) as CascadeInspection
     },
     async captured(deployment) {
       return (await inspect({ kind: 'captured', deployment }, [])) as CapturedInspection

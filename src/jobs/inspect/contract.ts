@@ -1,11 +1,35 @@
 import { Type, type Static } from 'typebox'
-import type { Layer } from '../../engine/schemas.ts'
+import type { CascadeTable, Layer } from '../../engine/schemas.ts'
 import { defineJob } from '../define-job.ts'
 
 const storedFile = Type.Object({ name: Type.String(), sha256: Type.String(), sizeBytes: Type.Integer({ minimum: 0 }) })
 
 /** An input with sizes that the model is known to run on. */
 const ranInput = Type.Object({ name: Type.String(), dims: Type.Array(Type.Integer({ minimum: 0 })) })
+
+const tensorInfo = {
+  name: Type.String(),
+  dtype: Type.String(),
+  dims: Type.Array(Type.Union([Type.Number(), Type.String(), Type.Null()])),
+}
+
+/** Two versions of a deployment, at a server that has both, and what they are asked. */
+const cascadeSubject = Type.Object({
+  kind: Type.Literal('cascade'),
+  file: storedFile,
+  label: Type.Optional(Type.String()),
+  /** Samples at most. */
+  samples: Type.Integer({ minimum: 1 }),
+  url: Type.String(),
+  authorization: Type.Optional(Type.String()),
+  name: Type.String(),
+  /** The small one first. */
+  versions: Type.Array(Type.Integer(), { minItems: 2, maxItems: 2 }),
+  inputs: Type.Array(Type.Object({ ...tensorInfo, anyRank: Type.Optional(Type.Literal(true)) })),
+  output: Type.Object({ name: Type.String(), dtype: Type.String() }),
+  scores: Type.Union([Type.Literal('softmax'), Type.Literal('probabilities')]),
+  minAccuracy: Type.Optional(Type.Number()),
+})
 
 const subject = Type.Union([
   Type.Object({ kind: Type.Literal('model'), files: Type.Array(storedFile, { minItems: 1 }) }),
@@ -18,6 +42,7 @@ const subject = Type.Union([
   }),
   Type.Object({ kind: Type.Literal('dataset'), file: storedFile, label: Type.Optional(Type.String()) }),
   Type.Object({ kind: Type.Literal('captured'), deployment: Type.String() }),
+  cascadeSubject,
 ])
 
 /**
@@ -27,6 +52,8 @@ const subject = Type.Union([
 export const inspectJob = defineJob('inspect', subject, { maxAttempts: 1, backoffMs: 0, maxBackoffMs: 0 })
 
 export type InspectSubject = Static<typeof subject>
+
+export type CascadeSubject = Static<typeof cascadeSubject>
 
 /** A file in the artifact store under the name its owner gives it. */
 export type StoredFile = Static<typeof storedFile>
@@ -70,6 +97,15 @@ export interface CapturedInspection extends DatasetInspection {
   readonly file: StoredFile
 }
 
+export interface CascadeInspection extends CascadeTable {
+  readonly samples: number
+  /** What right answers were: those of the labels, or of the large version. */
+  readonly judgedBy: 'labels' | 'large'
+  /** Medians of the runs of one sample. */
+  readonly smallMs: number
+  readonly largeMs: number
+}
+
 /** Static inspection of uploads, run where a hostile file can't hurt the caller. */
 export interface Inspect {
   /** @throws HastenError `model_invalid`, `model_unsafe`, `model_unsupported_op`, `model_out_of_memory` */
@@ -89,4 +125,9 @@ export interface Inspect {
    * @throws HastenError `dataset_invalid`, `model_out_of_memory`
    */
   captured(deploymentId: string): Promise<CapturedInspection>
+  /**
+   * What the thresholds of a cascade would do, by what its versions answer to the samples of a dataset.
+   * @throws HastenError `dataset_mismatch`, `dataset_invalid`, `deployment_not_ready`, `forbidden`, `unauthorized`
+   */
+  cascade(subject: Omit<CascadeSubject, 'kind'>): Promise<CascadeInspection>
 }

@@ -1,6 +1,7 @@
 import { admitFile, describeGraph, loadModel, modelLayers, openDataset, scanDataset } from '../../engine/index.ts'
 import { findModelFile } from '../model-file.ts'
 import { processCaptured } from './captured.ts'
+import { processCascade } from './cascade.ts'
 import {
   graphPageSize,
   maxGraphNodes,
@@ -19,6 +20,7 @@ export async function processInspect(context: InspectContext, subject: InspectSu
   if (subject.kind === 'graph') return inspectGraph(context, subject)
   if (subject.kind === 'layers') return inspectLayers(context, subject)
   if (subject.kind === 'captured') return processCaptured(context, subject.deployment)
+  if (subject.kind === 'cascade') return processCascade(context, subject)
   return subject.kind === 'model' ? inspectModel(context, subject) : inspectDataset(context, subject)
 }
 
