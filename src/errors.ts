@@ -94,6 +94,16 @@ export const errorTable = {
     title: 'The model fails when it runs',
     hint: 'See `detail`; the model was run once on generated inputs.',
   },
+  golden_mismatch: {
+    status: 422,
+    title: 'The model answers otherwise than before',
+    hint: 'Run its job on this kind of host, or deploy the original; `golden_check_ms: 0` deploys it all the same.',
+  },
+  model_crashed: {
+    status: 422,
+    title: 'The model crashes the server',
+    hint: 'Deploy another version; unload and load the model to try this one again.',
+  },
   model_out_of_memory: {
     status: 422,
     title: 'The model needs more memory than allowed',

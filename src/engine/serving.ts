@@ -5,6 +5,15 @@
 export { byteLength, isViewable, viewOf } from './ir/index.ts'
 export { generateInputs } from './data/generate.ts'
 export { npyDescriptor } from './data/npy-descriptors.ts'
+export {
+  findDifference,
+  goldenSchema,
+  recordGolden,
+  roundingOptions,
+  type Conditions,
+  type Golden,
+  type Outputs,
+} from './measure/golden.ts'
 export { confidencesOf, type ScoreScale } from './measure/quality/confidence.ts'
 export { isFloat, numbersOf } from './measure/quality/numbers.ts'
 export { argmax } from './measure/quality/scores.ts'

@@ -1,12 +1,13 @@
 import type { Config } from '../config.ts'
 import { dataPaths } from '../config.ts'
-import { cpuAffinity } from '../jobs/hosts/cpu.ts'
+import { cpuAffinity, describeCpu } from '../jobs/hosts/cpu.ts'
 import { usableCores } from '../jobs/hosts/cgroup.ts'
 import {
   buildServing,
   createKeyAuthorizer,
   createOpenAuthorizer,
   startDeployments,
+  startFigures,
   startGrpc,
   startTraffic,
   type RunningGrpc,
@@ -31,17 +32,20 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
   })
   const metrics = createMetrics()
   const traffic = startTraffic({ storage, logger, metrics })
+  const serverId = newId('srv')
   const deployments = await startDeployments({
     storage,
     traffic: traffic.traffic,
     cache,
     runtime,
     logger,
-    serverId: newId('srv'),
+    serverId,
+    host: { ...(await describeHost()), runtime: runtime.version },
     maxBytes: config.serveMemoryBytes,
     url: config.publicServeUrl ?? `http://${urlHost(config.host)}:${config.servePort}`,
     cores: config.runsInFlight ?? (await usableCores(undefined, (await cpuAffinity()).length)),
   })
+  const figures = startFigures({ catalog: deployments.catalog, deployments: storage.deployments, serverId, logger })
   const stopping = new AbortController()
   const deps = {
     stopping: stopping.signal,
@@ -57,6 +61,7 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
     closeAll([
       async () => announceStop(stopping, config),
       async () => Promise.all([app.close(), grpc?.close({ timeoutMs: config.shutdownGraceMs })]),
+      async () => figures.stop(),
       async () => deployments.stop({ timeoutMs: config.shutdownGraceMs }),
       async () => traffic.stop(),
       async () => runtime.close(),
@@ -72,6 +77,11 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
     await close()
     throw error
   }
+}
+
+async function describeHost() {
+  const { architecture, isa } = await describeCpu()
+  return { architecture, isa: [...isa] }
 }
 
 async function startGrpcIfWanted(

@@ -1,4 +1,4 @@
-import { admitFile, trialRun, type Feeds, type TensorInfo } from '../../engine/index.ts'
+import { admitFile, trialRun, type Feeds, type Session, type TensorInfo } from '../../engine/index.ts'
 import type { OptimizeContext } from './context.ts'
 import { checkMaterials, type Materials } from './materials.ts'
 import { describePlacement, type Placement } from './placement.ts'
@@ -40,16 +40,25 @@ async function firstSample({ evaluation }: Materials, inputs: readonly TensorInf
   return (await measureInputs(inputs, 1, evaluation)).feeds[0]
 }
 
-/** Loads a model as the target asks for, and sees where it landed. */
-export async function openOnTarget(
+interface Opened<T> {
+  readonly inputs: readonly TensorInfo[]
+  readonly placement: Placement
+  /** What `look` came to. */
+  readonly seen: T
+}
+
+/** Loads a model as the target asks for, sees where it landed, and lets `look` see more of it. */
+export async function openOnTarget<T = undefined>(
   { runtime, input, signal, hostId, isa, slot }: OptimizeContext,
   path: string,
   chosen = {},
-): Promise<{ inputs: readonly TensorInfo[]; placement: Placement }> {
+  look?: (session: Session) => Promise<T>,
+): Promise<Opened<T | undefined>> {
   const session = await runtime.createSession({ path }, { session: sessionFor(input.target, chosen), signal })
   try {
     const facts = { hostId, target: input.target, runtime, isa, slot }
-    return { inputs: session.inputs, placement: describePlacement(session, facts) }
+    const seen = await look?.(session)
+    return { inputs: session.inputs, placement: describePlacement(session, facts), seen }
   } finally {
     await session.release()
   }

@@ -1,10 +1,11 @@
 import { createReadStream } from 'node:fs'
-import { describeModel, loadModel } from '../../engine/index.ts'
+import { describeModel, loadModel, type Golden } from '../../engine/index.ts'
 import type { FileRef, JobResult, NewCandidate } from '../../storage/index.ts'
 import { retryUnavailable } from '../retry-unavailable.ts'
 import { openOnTarget } from './admit.ts'
 import type { Choice, Trial } from './choose.ts'
 import type { OptimizeContext } from './context.ts'
+import { askGolden } from './golden.ts'
 import type { Materials } from './materials.ts'
 import type { Placement } from './placement.ts'
 import { sessionFor } from './sessions.ts'
@@ -17,16 +18,20 @@ interface PackagedModel {
   readonly files: readonly FileRef[]
   readonly signature: object
   readonly placement: Placement
+  /** What it answers here to generated inputs; undefined when it can't be asked. */
+  readonly golden: Golden | undefined
 }
 
 /** Checks that the file that will be published loads on the target, and brings it to the artifact store. */
 export async function packageModel(context: OptimizeContext, optimized: OptimizedModel): Promise<PackagedModel> {
-  const { placement } = await openOnTarget(context, optimized.path, optimized.session)
+  const { placement, seen: golden } = await openOnTarget(context, optimized.path, optimized.session, async (session) =>
+    askGolden(context, session, optimized.session),
+  )
   const sizeBytes = optimized.files.reduce((sum, file) => sum + file.sizeBytes, 0)
   const signature = describeModel(await loadModel(optimized.path, { lazy: true }), sizeBytes)
   const files: FileRef[] = []
   for (const file of optimized.files) files.push(await storeFile(context, file))
-  return { files, signature, placement }
+  return { files, signature, placement, golden }
 }
 
 async function storeFile(
@@ -87,6 +92,7 @@ function toCandidate({ input }: OptimizeContext, findings: Findings, trial: Tria
     files: packaged.files,
     signature: packaged.signature,
     session: optimized.session,
+    golden: packaged.golden ?? null,
     metadata: {},
   }
   return {

@@ -31,10 +31,10 @@ async function load(life: Lifecycle, entry: Entry, slot: Slot, signal: AbortSign
   const labels = labelsOf(entry, slot)
   const startedAt = performance.now()
   try {
-    const known = slot.observations
-    const loaded = await loadVersion(deps, entry.row.project, slot.row, { signal, known })
+    const { loaded, known } = await loadVersion(deps, entry.row.project, slot.row, { signal, known: slot.known })
     if (signal.aborted) return void free(life, labels, loaded)
     slot.loading = undefined
+    slot.known = known
     adopt(life, entry, slot, loaded)
     deps.logger.info({ ...labels, tookMs: Math.round(performance.now() - startedAt) }, 'version ready')
     life.ready(entry)
@@ -47,13 +47,15 @@ async function load(life: Lifecycle, entry: Entry, slot: Slot, signal: AbortSign
 }
 
 function adopt(life: Lifecycle, entry: Entry, slot: Slot, loaded: LoadedVersion): void {
-  const { observations, options } = loaded
+  const { options } = loaded
+  // One that answered wrong, and is replaced by itself.
+  if (slot.loaded !== undefined) void free(life, labelsOf(entry, slot), slot.loaded)
   const { maxQueue } = options
   const gate = slot.gate ?? createGate({ maxQueue, load: () => loadNow(life, entry, slot) })
   gate.open(loaded.lane)
   // Statistics and identity outlive the memory.
   const served = slot.served ?? servedVersion(entry, slot, loaded, gate)
-  Object.assign(slot, { gate, served, loaded, observations, failure: undefined, health: freshHealth() })
+  Object.assign(slot, { gate, served, loaded, failure: undefined, health: freshHealth() })
 }
 
 /** For a request that waits. */
@@ -102,12 +104,12 @@ function labelsOf({ row }: Entry, slot: Slot): { model: string; version: number 
 }
 
 function servedVersion(
-  { row: { name, project } }: Entry,
+  { row: { id: deployment, name, project } }: Entry,
   { row: { version } }: Slot,
   { inputs, outputs, options }: LoadedVersion,
   { lane }: Gate,
 ): ServedVersion {
   const { maxInFlight: instances, batching } = options
   const statistics = createStatistics()
-  return { name, version: String(version), project, inputs, outputs, instances, batching, lane, statistics }
+  return { deployment, name, version: String(version), project, inputs, outputs, instances, batching, lane, statistics }
 }

@@ -1,10 +1,11 @@
 import { HastenError } from '../../errors.ts'
 import type { DeploymentVersionRow, ModelRow, Storage } from '../../storage/index.ts'
-import type { Session, TensorInfo } from '../../engine/serving.ts'
+import type { Golden, TensorInfo } from '../../engine/serving.ts'
 import type { Observation } from '../scheduler/latency-model.ts'
 import { createLane, type Lane } from '../scheduler/lane.ts'
 import type { RunSlots } from '../scheduler/run-slots.ts'
 import { proveBatching } from './batching.ts'
+import { checkGolden, settleGolden, type HostConditions } from './golden.ts'
 import { resolveOptions, type ResolvedOptions } from './options.ts'
 import { checkSignature, probeSession, type StoredSignature } from './probe.ts'
 import type { SessionPool, SharedSession } from './sessions.ts'
@@ -12,8 +13,18 @@ import type { SessionPool, SharedSession } from './sessions.ts'
 export interface LoadDeps {
   readonly storage: Pick<Storage, 'models'>
   readonly sessions: SessionPool
+  readonly host: HostConditions
   readonly slots: RunSlots
   readonly cores: number
+}
+
+/** What the first load of a version finds out, and the next ones need not. */
+export interface Known {
+  readonly model: ModelRow
+  /** What it answers here to generated inputs; undefined when that is not looked at. */
+  readonly golden: Golden | undefined
+  /** What its runs took, and that its requests may share them. */
+  readonly observations: readonly Observation[]
 }
 
 /** A version in memory: it answers, can be probed again, and is unloaded once. */
@@ -21,19 +32,19 @@ export interface LoadedVersion {
   readonly inputs: readonly TensorInfo[]
   readonly outputs: readonly TensorInfo[]
   readonly options: ResolvedOptions
-  /** What its runs took while it was proved. */
-  readonly observations: readonly Observation[]
   readonly lane: Lane
-  /** @throws HastenError `model_run_failed` */
+  /** @throws HastenError `model_run_failed`, `golden_mismatch` */
   probe(): Promise<void>
+  /** Its memory can't be trusted: whoever loads the same gets memory of its own. */
+  distrust(): void
   /** Lets the requests it has end, then frees the session and its files. */
   retire(): Promise<void>
 }
 
 export interface LoadOptions {
   readonly signal: AbortSignal
-  /** What was seen when it was loaded before: that its requests may share runs need not be proved again. */
-  readonly known?: readonly Observation[] | undefined
+  /** Of an earlier load. */
+  readonly known?: Known | undefined
 }
 
 /**
@@ -45,14 +56,14 @@ export async function loadVersion(
   project: string,
   version: DeploymentVersionRow,
   { signal, known }: LoadOptions,
-): Promise<LoadedVersion> {
-  const model = await findModel(deps, project, version.modelId)
+): Promise<{ loaded: LoadedVersion; known: Known }> {
+  const model = known?.model ?? (await findModel(deps, project, version.modelId))
   const options = resolveOptions(model.session, version.options, deps.cores)
   const shared = await deps.sessions.acquire(model, options.session, signal)
   try {
-    await admit(shared.session, model, options, signal)
-    const observations = known ?? (await observe(shared.session, options, signal))
-    return loaded(deps, { model, shared, options, observations })
+    const admitted = { deps, model, shared, options }
+    const found = known === undefined ? await admit(admitted, signal) : await admitAgain(admitted, known, signal)
+    return { loaded: loadedVersion(admitted, found), known: found }
   } catch (error) {
     await shared.release()
     throw error
@@ -65,35 +76,50 @@ async function findModel({ storage }: LoadDeps, project: string, id: string): Pr
   return model
 }
 
-/** Warms a session, and looks whether it answers as it should. */
-async function admit(session: Session, model: ModelRow, options: ResolvedOptions, signal: AbortSignal): Promise<void> {
-  const stored = model.signature as unknown as StoredSignature
-  checkSignature(session, stored)
-  await probeSession(session, stored, { allowNonFinite: options.allowNonFinite, signal })
-}
-
-async function observe(session: Session, { batching }: ResolvedOptions, signal: AbortSignal) {
-  return batching === undefined ? [] : proveBatching(session, batching, signal)
-}
-
-interface Admitted {
+interface Opened {
+  readonly deps: LoadDeps
   readonly model: ModelRow
   readonly shared: SharedSession
   readonly options: ResolvedOptions
-  readonly observations: readonly Observation[]
 }
 
-function loaded({ slots }: LoadDeps, { model, shared, options, observations }: Admitted): LoadedVersion {
+/** Warms a session, and looks whether it answers as it should. */
+async function admit(opened: Opened, signal: AbortSignal): Promise<Known> {
+  const { deps, model, options } = opened
+  const { session } = opened.shared
+  checkSignature(session, model.signature as unknown as StoredSignature)
+  const runs = await probe(opened, signal)
+  const golden = options.goldenCheckMs === 0 ? undefined : await settleGolden(deps, model, options.session, runs)
+  const observations = options.batching === undefined ? [] : await proveBatching(session, options.batching, signal)
+  return { model, golden, observations }
+}
+
+/** The same file was admitted here before: it only has to answer as it did. */
+async function admitAgain(opened: Opened, known: Known, signal?: AbortSignal): Promise<Known> {
+  const [outputs] = await probe(opened, signal)
+  if (known.golden !== undefined) checkGolden(known.golden, outputs, known.golden.conditions)
+  return known
+}
+
+function probe({ model, options, shared }: Opened, signal?: AbortSignal) {
+  const { allowNonFinite } = options
+  const stored = model.signature as unknown as StoredSignature
+  return probeSession(shared.session, stored, { allowNonFinite, ...(signal === undefined ? {} : { signal }) })
+}
+
+function loadedVersion(opened: Opened, known: Known): LoadedVersion {
+  const { shared, options, deps } = opened
   const { session } = shared
-  const { maxQueue, maxInFlight, allowNonFinite, batching } = options
-  const lane = createLane({ session, slots, maxQueue, maxInFlight, batching, observations })
+  const { maxQueue, maxInFlight, batching } = options
+  const { observations } = known
+  const lane = createLane({ session, slots: deps.slots, maxQueue, maxInFlight, batching, observations })
   return {
     inputs: session.inputs,
     outputs: session.outputs,
     options,
-    observations,
     lane,
-    probe: () => probeSession(session, model.signature as unknown as StoredSignature, { allowNonFinite }),
+    probe: async () => void (await admitAgain(opened, known)),
+    distrust: () => shared.distrust(),
     async retire() {
       await lane.drain()
       await shared.release()

@@ -24,6 +24,7 @@ const versionOptionsSchema = Type.Object(
     allow_non_finite: Type.Optional(Type.Boolean()),
     batching: Type.Optional(batchingSchema),
     idle_unload_ms: Type.Optional(Type.Integer({ minimum: 0 })),
+    golden_check_ms: Type.Optional(Type.Integer({ minimum: 0 })),
   },
   { additionalProperties: false },
 )
@@ -39,9 +40,12 @@ export interface ResolvedOptions {
   readonly batching: Batching | undefined
   /** Its memory is freed when nobody has asked for so long; undefined for never. */
   readonly idleUnloadMs: number | undefined
+  /** Between two looks whether it still answers as it did; 0 for none, also when it is loaded. */
+  readonly goldenCheckMs: number
 }
 
 const defaultMaxQueue = 100
+const defaultGoldenCheckMs = 60_000
 
 /**
  * The options of a version: what the model was measured with, overlaid by what the deployment says. By default each
@@ -65,6 +69,7 @@ export function resolveOptions(modelSession: object, options: object, cores: num
     allowNonFinite: given.allow_non_finite ?? false,
     batching: given.batching && resolveBatching(given.batching),
     idleUnloadMs: given.idle_unload_ms,
+    goldenCheckMs: given.golden_check_ms ?? defaultGoldenCheckMs,
   }
 }
 

@@ -1,6 +1,14 @@
 import { HastenError, messageOf } from '../../errors.ts'
 import { datatypeOf } from '../datatypes.ts'
-import { generateInputs, isViewable, viewOf, type Session, type Tensor, type TensorInfo } from '../../engine/serving.ts'
+import {
+  generateInputs,
+  isViewable,
+  viewOf,
+  type Outputs,
+  type Session,
+  type Tensor,
+  type TensorInfo,
+} from '../../engine/serving.ts'
 
 /** Runs before a version is called ready: the first ones allocate and plan memory. */
 const warmRuns = 3
@@ -35,22 +43,25 @@ export function checkSignature(session: Session, stored: StoredSignature): void 
 
 /**
  * Warms a session and looks at what it answers to generated inputs: every output, of the stored dims, finite.
+ * @returns what each run answered
  * @throws HastenError `model_run_failed`, `run_canceled`
  */
 export async function probeSession(
   session: Session,
   stored: StoredSignature,
   options: { readonly allowNonFinite: boolean; readonly signal?: AbortSignal },
-): Promise<void> {
+): Promise<[Outputs, ...Outputs[]]> {
   const feeds = generateInputs(session.inputs, { batch: 1, seed: 1 })
   const { signal } = options
-  for (let run = 1; run <= warmRuns; run++) {
+  const runChecked = async () => {
     const outputs = await runOnce(session, feeds, signal)
     for (const info of stored.outputs) checkOutput(info, outputs[info.name], options.allowNonFinite)
+    return outputs
   }
+  const runs: [Outputs, ...Outputs[]] = [await runChecked()]
+  while (runs.length < warmRuns) runs.push(await runChecked())
+  return runs
 }
-
-type Outputs = Awaited<ReturnType<Session['run']>>
 
 async function runOnce(session: Session, feeds: Parameters<Session['run']>[0], signal?: AbortSignal): Promise<Outputs> {
   try {

@@ -5,6 +5,8 @@ import type { Runtime, Session, SessionOptions } from '../../engine/serving.ts'
 /** A session that others may use too. */
 export interface SharedSession {
   readonly session: Session
+  /** Nobody else gets this session any more. */
+  distrust(): void
   /** Once; resolves when its memory has been freed, if nobody else uses it. */
   release(): Promise<void>
 }
@@ -72,7 +74,7 @@ export function createSessionPool(deps: SessionPoolDeps): SessionPool {
       shared.users++
       try {
         const { session } = await unlessAborted(shared.opened, signal)
-        return { session, release: () => leave(shared) }
+        return { session, distrust: () => forget(shared), release: () => leave(shared) }
       } catch (error) {
         void leave(shared)
         throw error

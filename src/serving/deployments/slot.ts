@@ -1,9 +1,8 @@
 import { HastenError, serializeError, type SerializedError } from '../../errors.ts'
 import type { DeploymentVersionRow } from '../../storage/index.ts'
-import type { Observation } from '../scheduler/latency-model.ts'
 import type { ServedVersion } from '../served-version.ts'
 import type { Gate } from './gate.ts'
-import type { LoadedVersion } from './load-version.ts'
+import type { Known, LoadedVersion } from './load-version.ts'
 
 /** One version of a deployment as this process holds it. */
 export interface Slot {
@@ -13,8 +12,8 @@ export interface Slot {
   /** What requests get: one object from the first load on, also while nothing is in memory. */
   served: ServedVersion | undefined
   gate: Gate | undefined
-  /** What its runs took when it was first loaded. */
-  observations: readonly Observation[] | undefined
+  /** Of its first load. */
+  known: Known | undefined
   loading: Loading | undefined
   failure: Failure | undefined
   health: Health
@@ -38,6 +37,8 @@ export interface Health {
   /** Why it should get no requests. */
   error: SerializedError | undefined
   probing: boolean
+  /** `performance.now()` when it was last seen to answer as it should. */
+  seenAt: number
   /** Failures in a row that a good probe has explained by the requests. */
   excused: number
 }
@@ -56,7 +57,7 @@ export function createSlot(row: DeploymentVersionRow): Slot {
     loaded: undefined,
     served: undefined,
     gate: undefined,
-    observations: undefined,
+    known: undefined,
     loading: undefined,
     failure: undefined,
     health: freshHealth(),
@@ -64,7 +65,7 @@ export function createSlot(row: DeploymentVersionRow): Slot {
 }
 
 export function freshHealth(): Health {
-  return { error: undefined, probing: false, excused: 0 }
+  return { error: undefined, probing: false, excused: 0, seenAt: performance.now() }
 }
 
 /** Keeps the error of a load, and when to try again. */
@@ -87,7 +88,16 @@ export function errorOf({ loaded, failure, health }: Slot): SerializedError | un
   return loaded === undefined ? failure?.error : health.error
 }
 
-/** What answers requests, at once or after it was loaded again; undefined when nothing does. */
+/**
+ * What answers requests, at once or after it was loaded again; undefined when nothing does. A wrong answer is worse than
+ * none, and a slow or failing one is not.
+ */
 export function answering(slot: Slot): ServedVersion | undefined {
-  return slot.loaded !== undefined || stateOf(slot) === 'idle' ? slot.served : undefined
+  if (slot.loaded === undefined) return stateOf(slot) === 'idle' ? slot.served : undefined
+  return isWrong(slot) ? undefined : slot.served
+}
+
+/** It was seen to answer otherwise than it should. */
+export function isWrong({ health }: Slot): boolean {
+  return health.error?.code === 'golden_mismatch'
 }

@@ -6,6 +6,7 @@ import type { Catalog } from '../served-version.ts'
 import { createTraffic, type Traffic } from '../traffic/route.ts'
 import { createCatalog, type LoopState } from './catalog.ts'
 import { createEntry, updateEntry, type Entry } from './entry.ts'
+import type { HostConditions } from './golden.ts'
 import { checkHealth } from './health.ts'
 import { createLoader, type Loader } from './loader.ts'
 import { reportEntry, type Reporter } from './replicas.ts'
@@ -17,6 +18,8 @@ export interface DeploymentsDeps {
   readonly cache: ArtifactCache
   readonly runtime: Runtime
   readonly logger: Logger
+  /** This host, as far as it decides how answers are rounded. */
+  readonly host: HostConditions
   /** `srv_…`, new for each process. */
   readonly serverId: string
   /** Where this process can be reached. */

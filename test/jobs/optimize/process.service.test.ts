@@ -156,6 +156,12 @@ describe('an optimize job', () => {
     expect(job.candidates.map(({ role }) => role)).toEqual(['baseline', 'chosen'])
     expect(job.resultModelId).toBe(job.candidates[1]?.modelId)
     expect(await jobs.published(job.id)).toEqual(['digits-int8-static'])
+    const result = await jobs.storage.models.find(job.project, job.resultModelId!)
+    const { isa, ort } = job.placement as { isa: string[]; ort: string }
+    expect(result?.golden).toMatchObject({
+      conditions: { architecture: process.arch, isa, runtime: ort },
+      outputs: [{ name: 'logits', dims: [1, 10] }],
+    })
   })
 
   test('keeps what each layer costs, and every variant it tried', async () => {

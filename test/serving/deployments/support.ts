@@ -14,6 +14,8 @@ import { listen, silentLogger, type TestServer } from '../support.ts'
 
 export const project = 'default'
 
+export const testHost = { architecture: 'x64', isa: ['avx2'], runtime: '1.30.0' }
+
 export interface Bench {
   readonly storage: Storage
   readonly runtime: Runtime
@@ -52,7 +54,16 @@ export async function openBench(): Promise<Bench> {
     async serve(over = {}) {
       const serverId = newId('srv')
       const cache = await openOwnCache()
-      const deps = { storage, cache, runtime, serverId, logger: silentLogger(), url: 'http://localhost', cores: 2 }
+      const deps = {
+        storage,
+        cache,
+        runtime,
+        serverId,
+        logger: silentLogger(),
+        url: 'http://localhost',
+        cores: 2,
+        host: testHost,
+      }
       const deployments = await startDeployments({ ...deps, pollMs: 200, ...over })
       const server = await listen(deployments.catalog)
       closers.push(async () => {

@@ -56,6 +56,12 @@ const versionOptions = Type.Object(
     max_in_flight: Type.Optional(Type.Integer({ minimum: 1, maximum: 1024, description: 'Runs at once.' })),
     allow_non_finite: Type.Optional(Type.Boolean({ description: 'NaN from the probe is no failure.' })),
     batching: Type.Optional(batching),
+    golden_check_ms: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description: 'Between two looks whether it answers as it did. Default 60000; 0: never, also not at load.',
+      }),
+    ),
     idle_unload_ms: Type.Optional(
       Type.Integer({
         minimum: 0,
