@@ -1,15 +1,9 @@
 import { expect, test } from 'vitest'
 import { HastenError, type ErrorCode } from '../../../src/errors.ts'
+import { createGate } from '../../../src/serving/deployments/gate.ts'
 import { checkHealth } from '../../../src/serving/deployments/health.ts'
 import type { LoadedVersion } from '../../../src/serving/deployments/load-version.ts'
-import {
-  createSlot,
-  errorOf,
-  freshHealth,
-  recordFailure,
-  stateOf,
-  type Slot,
-} from '../../../src/serving/deployments/slot.ts'
+import { createSlot, errorOf, recordFailure, stateOf, type Slot } from '../../../src/serving/deployments/slot.ts'
 
 const row = { version: 1, modelId: 'mdl_1', jobId: null, options: {}, createdAt: new Date(), replicas: [] }
 
@@ -17,7 +11,7 @@ const row = { version: 1, modelId: 'mdl_1', jobId: null, options: {}, createdAt:
 function suspect(failures: number, oldestRunMs: number, probe: () => Promise<void>) {
   const slot = createSlot(row)
   const state = { queued: 0, inFlight: 0, runMs: 1, oldestRunMs, failuresInRow: failures }
-  slot.loaded = { lane: { state: () => state }, probe } as unknown as LoadedVersion
+  slot.loaded = { options: {}, lane: { state: () => state }, probe } as unknown as LoadedVersion
   return slot
 }
 
@@ -47,10 +41,31 @@ test('four failures prove nothing; a run that never ends does', async () => {
   const probe = async () => Promise.reject(new Error('not to be called'))
   const calm = suspect(4, 1000, probe)
   await check(calm)
-  expect(calm.health).toEqual(freshHealth())
+  expect(calm.health).toMatchObject({ error: undefined, probing: false, excused: 0 })
   const stalled = suspect(0, 121_000, probe)
   await check(stalled)
   expect(stalled.health.error?.detail).toBe('a run has not returned for 121 s')
+})
+
+test('a version is looked at when it is due, later while it is busy', async () => {
+  let probes = 0
+  const slot = suspect(0, 0, async () => void probes++)
+  let busy = 0
+  slot.loaded = { ...slot.loaded!, options: { ...slot.loaded!.options, goldenCheckMs: 1000 } }
+  slot.gate = { ...createGate({ maxQueue: 1, load: async () => {} }), busy: () => busy }
+  await check(slot)
+  slot.health.seenAt = performance.now() - 1001
+  busy = 1
+  await check(slot)
+  expect(probes).toBe(0)
+  busy = 0
+  await check(slot)
+  expect(probes).toBe(1)
+  slot.health.seenAt = performance.now() - 5001
+  busy = 1
+  await check(slot)
+  expect(probes).toBe(2)
+  expect(performance.now() - slot.health.seenAt).toBeLessThan(5000)
 })
 
 test('a failed load is tried again only when waiting can help, each time later', () => {

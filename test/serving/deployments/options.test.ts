@@ -10,6 +10,8 @@ describe('the options of a version', () => {
       maxInFlight: 4,
       allowNonFinite: false,
       batching: undefined,
+      idleUnloadMs: undefined,
+      goldenCheckMs: 60_000,
     })
   })
 
@@ -23,6 +25,8 @@ describe('the options of a version', () => {
       maxInFlight: 7,
       allowNonFinite: true,
       batching: undefined,
+      idleUnloadMs: undefined,
+      goldenCheckMs: 60_000,
     })
   })
 
@@ -46,6 +50,8 @@ describe('the options of a version', () => {
     [{ max_in_flight: 0 }],
     [{ unknown: 1 }],
     [{ session: 'fast' }],
+    [{ idle_unload_ms: -1 }],
+    [{ golden_check_ms: 0.5 }],
     [{ batching: {} }],
     [{ batching: { max_batch: 1 } }],
     [{ batching: { max_batch: 8, buckets: [4] } }],
