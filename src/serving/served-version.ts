@@ -5,6 +5,8 @@ import type { VersionStatistics } from './statistics.ts'
 
 /** A version that answers: what the routes need of it. */
 export interface ServedVersion {
+  /** Id of the deployment's row; undefined where there is none. */
+  readonly deployment?: string | undefined
   readonly name: string
   readonly version: string
   readonly project: string

@@ -1,4 +1,6 @@
 import { HastenError } from '../errors.ts'
+import type { RecentFigures } from '../storage/index.ts'
+import { createRecent } from './recent.ts'
 
 const nanosecondsPerMillisecond = 1e6
 
@@ -56,6 +58,8 @@ export interface VersionStatistics {
   recordSuccess(times: RequestTimes, run: RequestRun): void
   recordFailure(error: unknown, tookMs: number): void
   snapshot(): StatisticsSnapshot
+  /** Of the last minute. */
+  recent(): RecentFigures
 }
 
 const reasons = new Map<string, FailureReason>([
@@ -77,6 +81,7 @@ export function createStatistics(): VersionStatistics {
   // Milliseconds as they were measured; rounded to whole nanoseconds only when read, so that nothing is lost.
   const total = { success: 0, fail: 0, queue: 0, input: 0, infer: 0, output: 0 }
   const failures = { REJECTED: 0, CANCELED: 0, BACKEND: 0, OTHER: 0 }
+  const recent = createRecent()
   let lastInference = 0
   const duration = (part: keyof typeof total, of: number): Duration => ({
     count: of,
@@ -93,15 +98,20 @@ export function createStatistics(): VersionStatistics {
       total.input += inputMs
       total.infer += inferMs
       total.output += outputMs
-      total.success += queueMs + inputMs + inferMs + outputMs
+      const totalMs = queueMs + inputMs + inferMs + outputMs
+      total.success += totalMs
       lastInference = Date.now()
+      const parts = { total: totalMs, queue: queueMs, input: inputMs, infer: inferMs, output: outputMs }
+      recent.recordSuccess(parts, run.rows, performance.now())
     },
     recordFailure(error, tookMs) {
       count.fail++
       failures[failureReason(error)]++
       total.fail += tookMs
       lastInference = Date.now()
+      recent.recordFailure(performance.now())
     },
+    recent: () => recent.figures(performance.now()),
     snapshot: () => ({
       success: duration('success', count.success),
       fail: duration('fail', count.fail),

@@ -18,6 +18,18 @@ export type {
   ReplicaRow,
   ReplicaState,
 } from './repositories/deployments/types.ts'
+export {
+  addHistograms,
+  intervalOf,
+  quantileMs,
+  recentMs,
+  requestParts,
+  servingTopic,
+  type Histogram,
+  type RecentFigures,
+  type RequestPart,
+  type ServingFigures,
+} from './repositories/deployments/serving-figures.ts'
 export { canaryStateSchema, type CanaryFigures, type CanaryPoint } from './repositories/deployments/canary.ts'
 export {
   checkTraffic,

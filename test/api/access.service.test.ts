@@ -91,6 +91,7 @@ function requestsFor(o: Owned): Record<string, Request> {
     createDeployment: { method: 'POST', url: '/v1/deployments', payload: { name: 'another', model: o.model } },
     listDeployments: { url: '/v1/deployments' },
     getDeployment: { url: `/v1/deployments/${o.deployment}` },
+    getDeploymentStats: { url: `/v1/deployments/${o.deployment}/stats` },
     updateDeployment: { method: 'PATCH', url: `/v1/deployments/${o.deployment}`, payload: { metadata: {} } },
     deleteDeployment: { method: 'DELETE', url: `/v1/deployments/${o.deployment}` },
     getCaptured: { url: `/v1/deployments/${o.deployment}/captured` },

@@ -7,6 +7,8 @@ import { describeRoute } from '../../route.ts'
 import { deletedSchema, nameParams, toPage } from '../../schemas/common.ts'
 import { readWait } from '../jobs/durations.ts'
 import { changeDeployment, checkPolicy, resolveVersion } from './change.ts'
+import { renderStats } from './stats.ts'
+import { deploymentStatsSchema } from './stats-schema.ts'
 import {
   deploymentChangeSchema,
   deploymentList,
@@ -41,6 +43,14 @@ const get = describeRoute({
   scope: 'models:read',
   errors: ['not_found'],
   schema: { params: nameParams, response: { 200: deploymentSchema } },
+})
+const stats = describeRoute({
+  id: 'getDeploymentStats',
+  tag: 'deployments',
+  summary: 'What the servers of a deployment say of its versions: requests, latencies, errors, queues, batches',
+  scope: 'models:read',
+  errors: ['not_found'],
+  schema: { params: nameParams, response: { 200: deploymentStatsSchema } },
 })
 const update = describeRoute({
   id: 'updateDeployment',
@@ -87,6 +97,11 @@ export const deploymentRoutes: ApiRoutes = async (app, context) => {
   app.get('/deployments/:name', get, async (request) => {
     const { name } = request.params
     return renderDeployment(found(await storage.deployments.find(projectOf(request), name), `deployment ${name}`))
+  })
+  app.get('/deployments/:name/stats', stats, async (request) => {
+    const { name } = request.params
+    const row = found(await storage.deployments.find(projectOf(request), name), `deployment ${name}`)
+    return renderStats(row, await storage.deployments.listFigures(row.id), Date.now())
   })
   app.patch('/deployments/:name', update, async (request, reply) => {
     const project = projectOf(request)

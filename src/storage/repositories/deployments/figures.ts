@@ -1,6 +1,5 @@
 import type { Database } from '../../database.ts'
 import { isForeignKeyViolation } from '../../errors.ts'
-import { toJson } from '../../json.ts'
 import type { JsonObject } from '../../rows.ts'
 import type { Deployments } from './types.ts'
 
@@ -10,14 +9,14 @@ type FigureMethods = Pick<Deployments, 'writeFigures' | 'listFigures' | 'pruneFi
 export function createFigures({ prisma }: Database): FigureMethods {
   return {
     async writeFigures({ deploymentId, version, serverId, figures }) {
-      const data = { figures: toJson(figures), writtenAt: new Date() }
-      const key = { deploymentId, version, serverId }
+      // Topics that others write stay as they are.
+      const topics = JSON.stringify(figures)
       try {
-        await prisma.deploymentFigures.upsert({
-          where: { deploymentId_version_serverId: key },
-          create: { ...key, ...data },
-          update: data,
-        })
+        await prisma.$executeRaw`
+          INSERT INTO deployment_figures (deployment_id, version, server_id, figures, written_at)
+          VALUES (${deploymentId}, ${version}, ${serverId}, ${topics}::jsonb, now())
+          ON CONFLICT (deployment_id, version, server_id) DO UPDATE
+            SET figures = deployment_figures.figures || EXCLUDED.figures, written_at = EXCLUDED.written_at`
         return true
       } catch (cause) {
         if (isForeignKeyViolation(cause)) return false

@@ -131,7 +131,7 @@ export interface Deployments {
   removeServer(serverId: string): Promise<void>
   /** Replicas of servers that died; returns how many. */
   pruneReplicas(silentForMs: number): Promise<number>
-  /** Upsert of what a server has measured of a version. False when the version is gone. */
+  /** Upsert of the topics given, of what a server has measured of a version. False when the version is gone. */
   writeFigures(row: Omit<FiguresRow, 'writtenAt'>): Promise<boolean>
   listFigures(deploymentId: string): Promise<readonly FiguresRow[]>
   /** Figures nobody has added to for so long; returns how many. */

@@ -4,7 +4,7 @@ import { createModel, useStorage } from '../../../support/storage.ts'
 
 const context = useStorage()
 
-test('figures of servers stand beside each other, are overwritten, and go with their version or with age', async () => {
+test('figures of servers stand beside each other, are overwritten by topic, and go with their version or with age', async () => {
   const { deployments } = context.storage
   const name = newId('srv')
   const modelId = (await createModel(context.storage)).id
@@ -24,6 +24,9 @@ test('figures of servers stand beside each other, are overwritten, and go with t
     [2, 'srv_a', { shadow: { compared: 3 } }],
     [2, 'srv_b', { shadow: { compared: 2 } }],
   ])
+  const serving = { requests: 5 }
+  await deployments.writeFigures({ deploymentId, version: 1, serverId: 'srv_a', figures: { serving } })
+  expect((await listed())[0]).toEqual([1, 'srv_a', { shadow: { compared: 4 }, serving }])
   await deployments.removeVersion('p1', name, 2)
   expect(await listed()).toHaveLength(1)
   expect(await deployments.pruneFigures(60_000)).toBe(0)

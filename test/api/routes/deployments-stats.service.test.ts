@@ -1,0 +1,103 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { ServingFigures } from '../../../src/storage/index.ts'
+import { intervalOf } from '../../../src/storage/index.ts'
+import { storeModel, useApi } from '../harness.ts'
+
+const api = useApi()
+let model: string
+beforeAll(async () => {
+  model = (await storeModel(api.storage)).id
+})
+
+const stats = async (name: string) => api.call({ url: `/v1/deployments/${name}/stats` })
+
+/** What a server that answered `requests` in `ms` each would write. */
+function told(requests: number, ms: number, over: Partial<ServingFigures> = {}): ServingFigures {
+  const histogram = { [intervalOf(ms)]: requests }
+  return {
+    requests,
+    rows: 2 * requests,
+    executions: requests,
+    failures: { REJECTED: 0, BACKEND: 0 },
+    lastInference: 1_750_000_000_000,
+    queued: 1,
+    inFlight: 2,
+    batches: { 2: { runs: requests, ms: requests * ms } },
+    recent: {
+      requests,
+      failed: 0,
+      rows: 2 * requests,
+      latency: { total: histogram, queue: {}, input: {}, infer: histogram, output: {} },
+    },
+    ...over,
+  }
+}
+
+async function deployWith(name: string, servers: Readonly<Record<string, { figures: object; isLive: boolean }>>) {
+  await api.call({ method: 'POST', url: '/v1/deployments', payload: { name, model } })
+  const { id: deploymentId } = (await api.storage.deployments.find('default', name))!
+  for (const [serverId, { figures, isLive }] of Object.entries(servers)) {
+    const key = { deploymentId, version: 1, serverId }
+    if (isLive) await api.storage.deployments.reportReplica({ ...key, state: 'ready', url: 'http://a' })
+    await api.storage.deployments.writeFigures({ ...key, figures: figures as never })
+  }
+}
+
+describe('stats of a deployment', () => {
+  it('add up what its live servers wrote', async () => {
+    await deployWith('busy', {
+      srv_a: { figures: { serving: told(30, 10) }, isLive: true },
+      srv_b: {
+        figures: { serving: told(90, 100, { failures: { REJECTED: 4, BACKEND: 1 } }), shadow: { compared: 7 } },
+        isLive: true,
+      },
+      srv_dead: { figures: { serving: told(1000, 1) }, isLive: false },
+    })
+    const { status, body } = await stats('busy')
+    expect(status).toBe(200)
+    expect(body).toMatchObject({ object: 'deployment_stats', name: 'busy', active: 1 })
+    const [version] = body.versions
+    expect(version).toMatchObject({
+      version: 1,
+      servers: 2,
+      requests: { total: 120, failed: 5, rows: 240, runs: 120 },
+      errors: { REJECTED: 4, BACKEND: 1 },
+      queue: { waiting: 2, running: 4 },
+      traffic: { srv_b: { shadow: { compared: 7 } } },
+      last_inference: '2025-06-15T15:06:40.000Z',
+    })
+    expect(version.batches).toEqual([{ size: 2, runs: 120, mean_ms: 77.5 }])
+    const { latency_ms: latency, ...minute } = version.last_minute
+    expect(minute).toEqual({ requests: 120, failed: 0, requests_per_second: 2, rows_per_second: 4 })
+    expect(latency.total.p50 / 100).toBeCloseTo(1, 0)
+    expect(latency.total.p99).toBe(latency.total.p50)
+    expect(latency.queue).toBeNull()
+  })
+
+  it('are empty of what no server has told', async () => {
+    await deployWith('quiet', {})
+    expect((await stats('quiet')).body.versions).toEqual([
+      {
+        version: 1,
+        servers: 0,
+        requests: { total: 0, failed: 0, rows: 0, runs: 0 },
+        last_minute: {
+          requests: 0,
+          failed: 0,
+          requests_per_second: 0,
+          rows_per_second: 0,
+          latency_ms: { total: null, queue: null, input: null, infer: null, output: null },
+        },
+        errors: {},
+        queue: { waiting: 0, running: 0 },
+        batches: [],
+        traffic: {},
+        last_inference: null,
+      },
+    ])
+  })
+
+  it('are not there for a deployment that is not', async () => {
+    expect((await stats('missing')).status).toBe(404)
+  })
+})
