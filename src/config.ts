@@ -67,6 +67,11 @@ export const settings = {
   maxInferBytes: bytes('MAX_INFER_BYTES', gibibyte / 16, 'Largest prediction request, also when decompressed'),
   maxJsonTensorBytes: bytes('MAX_JSON_TENSOR_BYTES', 2 ** 24, 'Largest tensor accepted as JSON text'),
   rateLimit: integer('RATE_LIMIT', 1200, 'API requests a minute for one key or address; 0 for no limit'),
+  serveRateLimit: integer(
+    'SERVE_RATE_LIMIT',
+    0,
+    'Requests a second that a data plane takes of one key on `/v2` and gRPC; 0 for no limit',
+  ),
   runtime: choice('RUNTIME', ['ort', 'ort-node'], 'ort', 'Runtime adapter: the C ABI, or the JavaScript binding'),
   deviceClasses: list('DEVICE_CLASSES', ['auto'], 'Device classes a worker serves; `auto` looks what the host has'),
   workerSlots: integer('WORKER_SLOTS', 1, 'Jobs a worker runs at once; each owns its CPU set or GPU'),

@@ -6,6 +6,7 @@ import {
   buildServing,
   createKeyAuthorizer,
   createOpenAuthorizer,
+  limitRate,
   startDeployments,
   startFigures,
   startGrpc,
@@ -50,7 +51,7 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
   const deps = {
     stopping: stopping.signal,
     catalog: deployments.catalog,
-    authorize: createAuthorizer(config, storage),
+    authorize: limitRate(createAuthorizer(config, storage), config.serveRateLimit),
     logger,
     version: readVersion(),
     limits: { maxBodyBytes: config.maxInferBytes, maxJsonBytes: config.maxJsonTensorBytes },

@@ -4,4 +4,5 @@ export { startDeployments, type DeploymentsDeps, type RunningDeployments } from 
 export { startFigures } from './figures.ts'
 export { startGrpc, type RunningGrpc } from './grpc/server.ts'
 export { buildServing } from './protocol/app.ts'
+export { limitRate } from './rate-limit.ts'
 export { startTraffic } from './traffic/start.ts'

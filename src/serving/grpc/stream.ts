@@ -17,8 +17,12 @@ export async function answerStream(call: Stream, answer: Answer, deps: GrpcDeps)
   const sends: Promise<void>[] = []
   let last = Promise.resolve()
   try {
-    const project = await projectOf(call, deps.authorize)
+    let project = await projectOf(call, deps.authorize)
+    let isFirst = true
     for await (const request of call) {
+      // Asked again for each, since a key may be limited in how many it sends.
+      if (!isFirst) project = await projectOf(call, deps.authorize)
+      isFirst = false
       const pending = Promise.resolve(answer(request as Buffer, project, { requestId, ...context }))
       last = sendAfter(last, pending, call, context.signal)
       last.catch(fail)
