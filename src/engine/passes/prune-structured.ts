@@ -9,8 +9,17 @@ import { kernelBlock } from './kernel-block.ts'
 import { knownDims } from './known-dims.ts'
 import { definePass, type Note, type PassContext, type PassOptions } from './pass.ts'
 import type { Atom } from './prune/atoms.ts'
+import {
+  costBefore,
+  describeNow,
+  readBefore,
+  remember,
+  unitsBefore,
+  type BeforePruning,
+} from './prune/before-pruning.ts'
 import { chooseByCost, chooseByLayer, planSteps, type Steps } from './prune/choose-units.ts'
 import { cutChannels } from './prune/cut-channels.ts'
+import { shareAfter, shareBefore } from './prune/gradual.ts'
 import { findGroups, type ChannelGroup } from './prune/groups.ts'
 import { measureCosts } from './prune/layer-costs.ts'
 import { refitLayers, type RefitTarget } from './prune/refit.ts'
@@ -24,7 +33,7 @@ type Options = PassOptions<'prune.structured'>
 export const pruneStructuredPass = definePass({
   name: 'prune.structured',
   stage: 'optimize',
-  version: 1,
+  version: 2,
   async run(original, options, context) {
     const base = prepare(original)
     const model = cloneModel(base)
@@ -33,15 +42,16 @@ export const pruneStructuredPass = definePass({
     const scores = await scoreUnits(model, trace, options, context)
     const groups = findGroups(trace)
     const plan = await choose(model, trace, groups, scores, options, context)
+    const before = options.step < options.steps ? plan.before : undefined
     const removed = withoutEmptying(trace, scores, plan.removed)
     const notes = [...groups.map((group, index) => describe(group, plan, index, removed)), ...plan.notes]
-    if (removed.size === 0) return { model: original, modified: false, notes }
+    if (removed.size === 0) return { model: remember(original, before), modified: false, notes }
     const targets = refitTargets(trace, removed)
-    const before = sizeOf(model)
+    const size = sizeOf(model)
     cutChannels(model, trace, removed)
-    notes.push({ action: 'info', reason: compare(before, sizeOf(model)) })
+    notes.push({ action: 'info', reason: compare(size, sizeOf(model)) })
     if (options.refit) notes.push(...(await refit(base, model, targets, options, context)))
-    return { model, modified: true, notes }
+    return { model: remember(model, before), modified: true, notes }
   },
 })
 
@@ -65,6 +75,8 @@ function freezeExcluded(model: Model, trace: ChannelTrace, { exclude }: Options)
 }
 
 interface Plan {
+  /** What there was before the first step. */
+  readonly before: BeforePruning
   readonly removed: ReadonlySet<Atom>
   readonly steps: readonly Steps[]
   readonly block: number
@@ -79,20 +91,28 @@ async function choose(
   options: Options,
   context: PassContext,
 ): Promise<Plan> {
-  const { block: given, minKept, ratio, scope } = options
+  const { block: given, minKept, ratio: final, scope } = options
+  const ratio = shareAfter(final, options)
+  const known = options.step === 1 ? undefined : readBefore(model)
+  const bases = groups.map((group) => unitsBefore(group, known ?? describeNow(groups)))
   const block = given === 0 ? kernelBlock(context.target.isa) : given
-  const steps = groups.map((group) => planSteps(group, scores, block, minKept))
+  const steps = groups.map((group, index) => planSteps(group, scores, block, (bases[index] ?? 0) * minKept))
   const unitsOf = (counts: readonly number[]) =>
     new Set(steps.flatMap(({ order }, index) => order.slice(0, counts[index] ?? 0)))
-  if (scope === 'layer') return { removed: unitsOf(chooseByLayer(steps, groups, ratio)), steps, block, notes: [] }
+  if (scope === 'layer') {
+    const removed = unitsOf(chooseByLayer(steps, groups, bases, ratio))
+    return { before: known ?? describeNow(groups), removed, steps, block, notes: [] }
+  }
   const dims = knownDims(model, context)
   const { oracle, signal } = context
   const { cost, unit } = await measureCosts({ model, trace, groups, steps, dims, oracle, signal })
-  const counts = chooseByCost(steps, scores, cost, ratio)
-  const [before, after] = [cost(groups.map(() => 0)), cost(counts)]
+  const now = cost(groups.map(() => 0))
+  const whole = known === undefined ? now : costBefore(known, { value: now, unit }, shareBefore(final, options))
+  const counts = chooseByCost(steps, scores, cost, whole * (1 - ratio))
   const source = unit === 'µs' ? 'measured on this host, kernel by kernel' : 'nothing measures kernels here'
-  const reason = `layers cost ${after.toPrecision(3)} of ${before.toPrecision(3)} ${unit} (${source})`
-  return { removed: unitsOf(counts), steps, block, notes: [{ action: 'info', reason }] }
+  const reason = `layers cost ${cost(counts).toPrecision(3)} of ${whole.toPrecision(3)} ${unit} (${source})`
+  const before = known ?? describeNow(groups, { value: now, unit })
+  return { before, removed: unitsOf(counts), steps, block, notes: [{ action: 'info', reason }] }
 }
 
 /** Of every axis one channel at least stays, whatever was chosen: a branch of a Split may be all of one group's least. */

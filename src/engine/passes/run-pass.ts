@@ -15,6 +15,7 @@ const callerErrors = new Set<ErrorCode>([
   'job_canceled',
   'job_deadline',
   'pass_failed',
+  'model_out_of_memory',
   'not_differentiable',
   'training_diverged',
   'teacher_mismatch',

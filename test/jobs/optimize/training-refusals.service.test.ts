@@ -58,12 +58,12 @@ const distill = (teacher: string) => ({
   steps: [{ pass: 'distill', options: { teachers: [teacher], alpha: 0.5 } }],
 })
 
-/** Trains 2 GB of activations where one sample takes 2 MB. */
-const deep: ModelSpec = {
+/** Sixteen channels of images that are `scale` times as large as the samples, and what training keeps of eight layers. */
+const deep = (scale: number): ModelSpec => ({
   inputs: { x: ['float32', ['n', 1, 8, 8]] },
   outputs: { logits: ['float32', ['n', 4]] },
   initializers: {
-    scales: tensorOf('float32', [4], Float32Array.of(1, 1, 8, 8)),
+    scales: tensorOf('float32', [4], Float32Array.of(1, 1, scale, scale)),
     k: floats([16, 1, 3, 3]),
     w: floats([16, 4]),
   },
@@ -75,7 +75,7 @@ const deep: ModelSpec = {
     ['Flatten', ['mean'], ['flat']],
     ['MatMul', ['flat', 'w'], ['logits']],
   ],
-}
+})
 
 interface Refusal {
   readonly recipe?: () => object | Promise<object>
@@ -126,10 +126,20 @@ const refusals: Record<string, Refusal> = {
     detail: /a single sample/,
     hint: /at least two samples/,
   },
-  'batches that need more memory than a job may have': {
-    model: async () => fixture.storeSpec('deep', deep),
+  // 16 × 64 × 64 floats are 268 MB in a batch: the watch sees the sum of them.
+  'layers that together need more memory than a job may have': {
+    model: async () => fixture.storeSpec('deep', deep(8)),
     recipe: () => finetune({ batch: 1024, epochs: 1 }),
     train: { count: 1200, dims: [1, 8, 8] },
+    code: 'model_out_of_memory',
+    detail: /memory/,
+    hint: /JOB_MEMORY_BYTES.*`batch`/,
+  },
+  // 16 × 128 × 128 floats are 4.3 GB in a batch: the system refuses the first of them.
+  'a layer that alone needs more memory than a job may have': {
+    model: async () => fixture.storeSpec('large', deep(16)),
+    recipe: () => finetune({ batch: 4096, epochs: 1 }),
+    train: { count: 4600, dims: [1, 8, 8] },
     code: 'model_out_of_memory',
     detail: /memory/,
     hint: /JOB_MEMORY_BYTES.*`batch`/,

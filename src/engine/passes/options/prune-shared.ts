@@ -35,3 +35,25 @@ export const prunedOps = Type.Optional(
     description: 'Operator types whose weights are pruned.',
   }),
 )
+
+/** Of passes that a recipe may name several times, with training in between. */
+export const gradualSteps = {
+  step: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 100,
+      default: 1,
+      description:
+        'Which step of a gradual pruning this is: what is gone after it is the whole share · (1 − (1 − step / steps)³), counted from ' +
+        'what was there before the first. Name the pass once a step, with training in between; what is gone stays so.',
+    }),
+  ),
+  steps: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 100,
+      default: 1,
+      description: 'Steps of the gradual pruning; 1: all at once.',
+    }),
+  ),
+}

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { calibrationSamples, excludedNodes } from './prune-shared.ts'
+import { calibrationSamples, excludedNodes, gradualSteps } from './prune-shared.ts'
 
 export const pruneStructuredOptions = Type.Object(
   {
@@ -12,6 +12,7 @@ export const pruneStructuredOptions = Type.Object(
           'Share that is removed: of the channels of each group (scope layer), or of what the model costs (scope cost).',
       }),
     ),
+    ...gradualSteps,
     scope: Type.Optional(
       Type.Enum(['layer', 'cost'], {
         default: 'layer',
@@ -43,7 +44,7 @@ export const pruneStructuredOptions = Type.Object(
         minimum: 0,
         maximum: 1,
         default: 0.25,
-        description: 'Share of the channels of a group that always stays.',
+        description: 'Share of the channels of a group that always stays, counted as ratio is.',
       }),
     ),
     throughNorms: Type.Optional(

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { calibrationSamples, excludedNodes, prunedOps, weightImportance } from './prune-shared.ts'
+import { calibrationSamples, excludedNodes, gradualSteps, prunedOps, weightImportance } from './prune-shared.ts'
 
 export const pruneUnstructuredOptions = Type.Object(
   {
@@ -11,27 +11,11 @@ export const pruneUnstructuredOptions = Type.Object(
         minimum: 0,
         maximum: 1e9,
         default: 0,
-        description: 'Weights less important than this become 0, however many they are. 0: as many as sparsity says.',
-      }),
-    ),
-    step: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: 100,
-        default: 1,
         description:
-          'Which step of a gradual pruning this is: the share that is 0 after it is sparsity · (1 − (1 − step / steps)³). Name the ' +
-          'pass once a step, with training in between; the zeros stay.',
+          'Weights less important than this become 0, however many they are, at any step. 0: as many as sparsity says.',
       }),
     ),
-    steps: Type.Optional(
-      Type.Integer({
-        minimum: 1,
-        maximum: 100,
-        default: 1,
-        description: 'Steps of the gradual pruning; 1: all at once. A threshold has no steps.',
-      }),
-    ),
+    ...gradualSteps,
     scope: Type.Optional(
       Type.Enum(['layer', 'global'], {
         default: 'layer',

@@ -16,13 +16,13 @@ function greatestDivisor(a: number, b: number): number {
 
 /**
  * The numbers of units that leave a multiple of `block` channels. What a layer has over such a multiple can always go;
- * one block, and `least` of the channels, stay.
+ * one block, and `least` units, stay.
  */
 export function planSteps(group: ChannelGroup, scores: UnitScores, block: number, least: number): Steps {
   const total = group.units.length + group.fixed
   // A head is a block by itself.
   const unitBlock = group.width >= block ? 1 : block / greatestDivisor(block, group.width)
-  const fewest = Math.max(1, group.fixed, Math.ceil(total * least))
+  const fewest = Math.max(1, group.fixed, Math.ceil(least - 1e-9))
   const counts: number[] = []
   for (let kept = Math.floor((total - 1) / unitBlock) * unitBlock; kept >= fewest && kept > 0; kept -= unitBlock)
     counts.push(total - kept)
@@ -30,11 +30,20 @@ export function planSteps(group: ChannelGroup, scores: UnitScores, block: number
   return { order, counts }
 }
 
-/** Removes the same share from every group, rounded down to whole blocks. */
-export function chooseByLayer(steps: readonly Steps[], groups: readonly ChannelGroup[], ratio: number): number[] {
+/**
+ * Removes the same share from every group, rounded down to whole blocks.
+ * @param bases how many units each group had when the pruning began
+ */
+export function chooseByLayer(
+  steps: readonly Steps[],
+  groups: readonly ChannelGroup[],
+  bases: readonly number[],
+  ratio: number,
+): number[] {
   return steps.map(({ counts }, index) => {
-    const group = groups[index] as ChannelGroup
-    const wanted = (group.units.length + group.fixed) * ratio
+    const { units, fixed } = groups[index] as ChannelGroup
+    const base = bases[index] ?? 0
+    const wanted = base * ratio - (base - units.length - fixed)
     return counts.findLast((count) => count <= wanted + 1e-9) ?? 0
   })
 }
@@ -43,12 +52,11 @@ export function chooseByLayer(steps: readonly Steps[], groups: readonly ChannelG
 export type ModelCost = (removed: readonly number[]) => number
 
 /**
- * Removes, again and again, what saves most cost per importance, until `ratio` of the cost is saved. A step may be several
+ * Removes, again and again, what saves most cost per importance, until no more than `goal` is left. A step may be several
  * blocks, where one alone saves nothing.
  */
-export function chooseByCost(steps: readonly Steps[], scores: UnitScores, cost: ModelCost, ratio: number): number[] {
+export function chooseByCost(steps: readonly Steps[], scores: UnitScores, cost: ModelCost, goal: number): number[] {
   const removed = steps.map(() => 0)
-  const goal = cost(removed) * (1 - ratio)
   for (let now = cost(removed); now > goal; now = cost(removed)) {
     const best = bestStep(steps, scores, cost, removed, now)
     if (best === undefined) break

@@ -14,7 +14,12 @@ export interface GradualStep {
  */
 export function shareAfter(final: number, { step, steps }: GradualStep): number {
   if (step <= steps) return final * (1 - (1 - step / steps) ** 3)
-  throw new HastenError('recipe_invalid', `pass 'prune.unstructured': there is no step ${step} of ${steps}`, {
+  throw new HastenError('recipe_invalid', `there is no step ${step} of ${steps} of a gradual pruning`, {
     hint: '`step` counts from 1 to `steps`.',
   })
+}
+
+/** The share that is gone when a step begins. */
+export function shareBefore(final: number, { step, steps }: GradualStep): number {
+  return step === 1 ? 0 : shareAfter(final, { step: step - 1, steps })
 }

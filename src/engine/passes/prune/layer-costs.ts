@@ -49,7 +49,9 @@ interface Layer {
 export async function measureCosts(input: CostInput): Promise<LayerCosts> {
   const layers = readLayers(input)
   const tables = input.oracle === undefined ? undefined : await timeLayers(layers, input, input.oracle)
-  const factor = (width: Width, removed: readonly number[]) => widthAfter(width, removed) / Math.max(1, width.full)
+  // What a layer reads of the graph's inputs has no width that could shrink.
+  const factor = (width: Width, removed: readonly number[]) =>
+    width.full === 0 ? 1 : widthAfter(width, removed) / width.full
   const byMacs = ({ macs, reads, makes, kernel }: Layer, removed: readonly number[]) =>
     macs * factor(makes, removed) * (isDepthwise(kernel) ? 1 : factor(reads, removed))
   if (tables === undefined) {
