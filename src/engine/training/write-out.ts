@@ -5,21 +5,28 @@ import { inferTypes, type InferredTypes } from '../ops/index.ts'
 import { createEmitter, type Emitter } from './emit.ts'
 
 /** Emits what a node computes. Undefined where the node is of a form that is not known here. */
-type WriteOut = (node: Node, emitter: Emitter, types: InferredTypes) => Value | undefined
+type WriteOut = (node: Node, emitter: Emitter, known: Known) => Value | undefined
+
+interface Known {
+  readonly types: InferredTypes
+  /** Version of ai.onnx. */
+  readonly opset: number
+}
 
 /**
- * Writes kernels of ONNX Runtime out in operators of ai.onnx 17, which have gradients. Only the step is made of them: the
+ * Writes kernels of ONNX Runtime out in operators of ai.onnx, which have gradients. Only the step is made of them: the
  * trained model keeps its kernels. What is of an unknown form stays, and is refused by its name if a gradient needs it.
  */
 export function writeOutKernels(model: Model): void {
   const { graph } = model
   const types = inferTypes(model)
+  const opset = model.opsetImports.get('') ?? 1
   for (const node of graph.nodes) {
     const writeOut = kernels[`${node.domain}:${node.opType}`]
     const [output] = node.outputs
     if (writeOut === undefined || output === undefined || types.of(output)?.dtype !== 'float32') continue
     if (node.outputs.slice(1).some(({ uses, isGraphOutput }) => uses.size > 0 || isGraphOutput)) continue
-    const result = writeOut(node, createEmitter(graph, node.name || node.opType), types)
+    const result = writeOut(node, createEmitter(graph, node.name || node.opType), { types, opset })
     if (result === undefined) continue
     const { name } = node
     graph.replaceAllUses(output, result)
@@ -43,6 +50,7 @@ const kernels: Readonly<Record<string, WriteOut>> = {
   'com.microsoft:SkipLayerNormalization': skipLayerNorm,
   'com.microsoft:MultiHeadAttention': attention,
   ':SimplifiedLayerNormalization': rmsNorm,
+  ':RMSNormalization': rmsNorm,
 }
 
 /** x/2 · (1 + erf(x/√2)). */
@@ -67,18 +75,23 @@ function skipLayerNorm(node: Node, { emit }: Emitter): Value | undefined {
 }
 
 /** γ · x / √(mean(x²) + ε) over the last axis. */
-function rmsNorm(node: Node, { emit }: Emitter, types: InferredTypes): Value | undefined {
+function rmsNorm(node: Node, { emit, ints }: Emitter, { types, opset }: Known): Value | undefined {
   const [x, gamma] = node.inputs
   const rank = types.of(x)?.dims?.length
   const axis = getInt(node, 'axis', -1)
   if (x === undefined || gamma === undefined || (axis !== -1 && axis + 1 !== rank)) return undefined
-  const square = emit('ReduceMean', [emit('Mul', [x, x])], { axes: attribute.ints([-1]) })
+  // Axes became an input in opset 18.
+  const squares = emit('Mul', [x, x])
+  const square =
+    opset >= 18
+      ? emit('ReduceMean', [squares, ints([-1])])
+      : emit('ReduceMean', [squares], { axes: attribute.ints([-1]) })
   const length = emit('Sqrt', [emit('Add', [square, getFloat(node, 'epsilon', 1e-5)])])
   return emit('Mul', [emit('Div', [x, length]), gamma])
 }
 
 /** softmax(Q·Kᵀ·scale + mask)·V, from queries, keys and values of [batch, tokens, heads · size]. */
-function attention(node: Node, { emit, ints }: Emitter, types: InferredTypes): Value | undefined {
+function attention(node: Node, { emit, ints }: Emitter, { types }: Known): Value | undefined {
   const [query, key, value, bias, padding, mask, ...past] = node.inputs
   const heads = getInt(node, 'num_heads', 0)
   const given = [bias, padding, ...past].filter((input) => input !== undefined)

@@ -20,8 +20,9 @@ const input = (dims: readonly number[], seed: number) =>
   )
 
 /** A kernel over x [2, 3, 8] and what else it reads. */
-function kernel(node: ModelSpec['nodes'][number], initializers: ModelSpec['initializers'] = {}): Model {
+function kernel(node: ModelSpec['nodes'][number], initializers: ModelSpec['initializers'] = {}, opset = 17): Model {
   return decodedModel({
+    opset,
     domains: { 'com.microsoft': 1 },
     inputs: { x: ['float32', ['N', 3, 8]] },
     outputs: { y: ['float32', ['N', 3, 8]] },
@@ -40,6 +41,11 @@ test.each<[string, Model]>([
   ['FastGelu with a bias', kernel(['com.microsoft:FastGelu', ['h', 'b'], ['y']], { b: beta })],
   ['QuickGelu', kernel(['com.microsoft:QuickGelu', ['h'], ['y'], { alpha: { float: 1.5 } }])],
   ['RMS norm', kernel(['SimplifiedLayerNormalization', ['h', 'g'], ['y'], { axis: -1, epsilon: 1e-3 }], { g: gamma })],
+  [
+    'RMS norm of opset 18',
+    kernel(['SimplifiedLayerNormalization', ['h', 'g'], ['y'], { axis: -1, epsilon: 1e-3 }], { g: gamma }, 18),
+  ],
+  ['RMSNormalization', kernel(['RMSNormalization', ['h', 'g'], ['y'], { axis: -1, epsilon: 1e-3 }], { g: gamma }, 23)],
   [
     'layer norm of a sum',
     kernel(['com.microsoft:SkipLayerNormalization', ['h', 'x', 'g', 'b', 'c'], ['y'], { epsilon: 1e-3 }], {
@@ -63,7 +69,7 @@ test.each<[string, Model]>([
   ],
 ])('%s is written out as the same function, which has gradients', async (_name, model) => {
   const prepared = prepareModel(model)
-  expect(opsOf(prepared).filter((op) => op.startsWith('com.microsoft') || op.includes('Simplified'))).toEqual([])
+  expect(opsOf(prepared).filter((op) => op.startsWith('com.microsoft') || /Simplified|RMS/.test(op))).toEqual([])
   const feeds = { x: input([2, 3, 8], 1) }
   const [wanted, got] = [await runModel(model, feeds), await runModel(prepared, feeds)]
   expect(got['y']!.dims).toEqual(wanted['y']!.dims)
