@@ -32,8 +32,8 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
     artifacts: storage.artifacts,
   })
   const metrics = createMetrics()
-  const traffic = startTraffic({ storage, logger, metrics })
   const serverId = newId('srv')
+  const traffic = startTraffic({ storage, logger, metrics, serverId })
   const deployments = await startDeployments({
     storage,
     traffic: traffic.traffic,

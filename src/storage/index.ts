@@ -18,6 +18,15 @@ export type {
   ReplicaRow,
   ReplicaState,
 } from './repositories/deployments/types.ts'
+export { cascadeTopic, type CascadeFigures } from './repositories/deployments/cascade-figures.ts'
+export {
+  addMoments,
+  driftOf,
+  shadowTopic,
+  type DriftFigures,
+  type Moments,
+  type ShadowFigures,
+} from './repositories/deployments/shadow-figures.ts'
 export {
   addHistograms,
   intervalOf,

@@ -11,6 +11,25 @@ beforeAll(async () => {
 
 const stats = async (name: string) => api.call({ url: `/v1/deployments/${name}/stats` })
 
+const moments = (count: number, sum: number, squares: number) => ({ count, sum, squares })
+const shadowFigures = {
+  compared: 10,
+  agreed: 9,
+  failed: 1,
+  dropped: 2,
+  mismatched: 1,
+  rows: 20,
+  flips: 4,
+  cosines: 10,
+  cosine: 9,
+  min_cosine: 0.75,
+  max_abs: 0.5,
+  primary_ms: 100,
+  candidate_ms: 50,
+  last_mismatch: null,
+  last_error: null,
+}
+
 /** What a server that answered `requests` in `ms` each would write. */
 function told(requests: number, ms: number, over: Partial<ServingFigures> = {}): ServingFigures {
   const histogram = { [intervalOf(ms)]: requests }
@@ -48,7 +67,10 @@ describe('stats of a deployment', () => {
     await deployWith('busy', {
       srv_a: { figures: { serving: told(30, 10) }, isLive: true },
       srv_b: {
-        figures: { serving: told(90, 100, { failures: { REJECTED: 4, BACKEND: 1 } }), shadow: { compared: 7 } },
+        figures: {
+          serving: told(90, 100, { failures: { REJECTED: 4, BACKEND: 1 } }),
+          cascade: { rows: 10, forwarded: 4 },
+        },
         isLive: true,
       },
       srv_dead: { figures: { serving: told(1000, 1) }, isLive: false },
@@ -63,7 +85,7 @@ describe('stats of a deployment', () => {
       requests: { total: 120, failed: 5, rows: 240, runs: 120 },
       errors: { REJECTED: 4, BACKEND: 1 },
       queue: { waiting: 2, running: 4 },
-      traffic: { srv_b: { shadow: { compared: 7 } } },
+      traffic: { shadow: null, cascade: { rows: 10, forwarded: 4, rate: 0.4 } },
       last_inference: '2025-06-15T15:06:40.000Z',
     })
     expect(version.batches).toEqual([{ size: 2, runs: 120, mean_ms: 77.5 }])
@@ -72,6 +94,38 @@ describe('stats of a deployment', () => {
     expect(latency.total.p50 / 100).toBeCloseTo(1, 0)
     expect(latency.total.p99).toBe(latency.total.p50)
     expect(latency.queue).toBeNull()
+  })
+
+  it('add up what was seen of a shadow, beside one version', async () => {
+    const drift = { first: moments(4, 4, 8), latest: moments(4, 12, 40) }
+    const seen = (primary: number, over: object = {}) => {
+      const shadow = { ...shadowFigures, primary, drift: { primary: drift, candidate: drift }, ...over }
+      return { figures: { shadow }, isLive: true }
+    }
+    await deployWith('shadowed', {
+      srv_a: seen(3),
+      srv_b: seen(2, { compared: 30, agreed: 15, max_abs: 4, min_cosine: 0.5, last_error: 'it broke' }),
+      srv_c: seen(2),
+    })
+    expect((await stats('shadowed')).body.versions[0].traffic.shadow).toEqual({
+      compared_with: 2,
+      servers: 2,
+      compared: 40,
+      agreement: 0.6,
+      failed: 2,
+      dropped: 4,
+      mismatched: 2,
+      rows: 40,
+      top1_flips: 8,
+      flip_rate: 0.2,
+      max_abs: 4,
+      mean_cosine: 0.9,
+      min_cosine: 0.5,
+      latency_ratio: 0.5,
+      drift: { active: 2, shadow: 2 },
+      last_mismatch: null,
+      last_error: 'it broke',
+    })
   })
 
   it('are empty of what no server has told', async () => {
@@ -91,7 +145,7 @@ describe('stats of a deployment', () => {
         errors: {},
         queue: { waiting: 0, running: 0 },
         batches: [],
-        traffic: {},
+        traffic: { shadow: null, cascade: null },
         last_inference: null,
       },
     ])

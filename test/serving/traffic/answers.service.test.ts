@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTraffic } from '../../../src/serving/traffic/start.ts'
+import { newId } from '../../../src/storage/index.ts'
 import { createMetrics } from '../../../src/telemetry.ts'
 import { eventually, openBench, project, type Bench } from '../deployments/support.ts'
 import { silentLogger } from '../support.ts'
@@ -27,7 +28,7 @@ async function serveVersions(name: string, factors: readonly number[], traffic: 
 
 async function startServer(name: string, versions: number) {
   const metrics = createMetrics()
-  const traffic = startTraffic({ storage: bench.storage, logger: silentLogger(), metrics })
+  const traffic = startTraffic({ storage: bench.storage, logger: silentLogger(), metrics, serverId: newId('srv') })
   const { url } = await bench.serve({ traffic: traffic.traffic })
   for (let version = 1; version <= versions; version++) {
     const ready = async () =>

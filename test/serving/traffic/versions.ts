@@ -2,7 +2,7 @@ import { tensorOf, viewOf } from '../../../src/engine/ir/tensor.ts'
 import type { Runtime, Session } from '../../../src/engine/serving.ts'
 import type { Batching } from '../../../src/serving/scheduler/batch-plan.ts'
 import { createLane, type LaneRequest, type LaneResult } from '../../../src/serving/scheduler/lane.ts'
-import { createRunSlots } from '../../../src/serving/scheduler/run-slots.ts'
+import { createRunSlots, type RunSlots } from '../../../src/serving/scheduler/run-slots.ts'
 import type { ServedVersion } from '../../../src/serving/served-version.ts'
 import { createStatistics } from '../../../src/serving/statistics.ts'
 import { buildModel } from '../../support/models.ts'
@@ -37,7 +37,11 @@ export async function openVersion(
   runtime: Runtime,
   version: number,
   bytes: Uint8Array,
-  { batching, maxQueue = 10 }: { readonly batching?: Batching; readonly maxQueue?: number } = {},
+  {
+    batching,
+    maxQueue = 10,
+    slots = createRunSlots(4),
+  }: { readonly batching?: Batching; readonly maxQueue?: number; readonly slots?: RunSlots } = {},
 ): Promise<TestVersion> {
   const session = await runtime.createSession({ bytes })
   const runs: number[] = []
@@ -57,7 +61,7 @@ export async function openVersion(
       }
     },
   }
-  const lane = createLane({ session: counted, slots: createRunSlots(4), maxQueue, maxInFlight: 1, batching })
+  const lane = createLane({ session: counted, slots, maxQueue, maxInFlight: 1, batching })
   const { inputs, outputs } = session
   const identity = { name: 'm', version: String(version), project: 'default' }
   const served = { ...identity, inputs, outputs, instances: 1, batching, lane, statistics: createStatistics() }

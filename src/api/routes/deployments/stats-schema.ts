@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox'
-import { closed, nameSchema, nullable, openObject, timestamp } from '../../schemas/common.ts'
+import { closed, nameSchema, nullable, timestamp } from '../../schemas/common.ts'
+import { trafficReportSchema } from './stats-traffic-schema.ts'
 
 const milliseconds = Type.Number({ minimum: 0 })
 const count = Type.Integer({ minimum: 0 })
@@ -39,7 +40,7 @@ const versionStats = Type.Object(
     batches: Type.Array(Type.Object({ size: count, runs: count, mean_ms: nullable(milliseconds) }, closed), {
       description: 'Runs by the rows that they answered.',
     }),
-    traffic: openObject('What the parts of the traffic measured of this version, by server.'),
+    traffic: trafficReportSchema,
     last_inference: nullable(timestamp),
   },
   closed,

@@ -12,6 +12,7 @@ import {
   type ServingFigures,
 } from '../../../storage/index.ts'
 import type { DeploymentStats, VersionStats } from './stats-schema.ts'
+import { trafficReport } from './stats-traffic.ts'
 
 type FiguresRow = Awaited<ReturnType<Deployments['listFigures']>>[number]
 
@@ -37,9 +38,7 @@ function renderVersion(
 ): VersionStats {
   const live = new Set(replicas.map(({ serverId }) => serverId))
   const rows = figures.filter((row) => row.version === version && live.has(row.serverId))
-  const told = rows.flatMap(
-    ({ figures: topics }) => (topics[servingTopic] as ServingFigures | undefined) ?? [],
-  )
+  const told = rows.flatMap(({ figures: topics }) => (topics[servingTopic] as ServingFigures | undefined) ?? [])
   const fresh = rows.flatMap(({ figures: topics, writtenAt }) =>
     now - writtenAt.getTime() < staleMs ? ((topics[servingTopic] as ServingFigures | undefined) ?? []) : [],
   )
@@ -58,7 +57,7 @@ function renderVersion(
     errors,
     queue: { waiting: sum(fresh, ({ queued }) => queued), running: sum(fresh, ({ inFlight }) => inFlight) },
     batches: batchesOf(told),
-    traffic: trafficOf(rows),
+    traffic: trafficReport(rows),
     last_inference: last === 0 ? null : new Date(last).toISOString(),
   }
 }
@@ -109,11 +108,4 @@ function batchesOf(told: readonly ServingFigures[]): VersionStats['batches'] {
   return [...bySize]
     .toSorted(([a], [b]) => a - b)
     .map(([size, { runs, ms }]) => ({ size, runs, mean_ms: runs === 0 ? null : ms / runs }))
-}
-
-/** The other topics, as their writers keep them. */
-function trafficOf(rows: readonly FiguresRow[]): Record<string, unknown> {
-  const others = ({ figures }: FiguresRow) => Object.entries(figures).filter(([topic]) => topic !== servingTopic)
-  const servers = rows.map((row) => [row.serverId, Object.fromEntries(others(row))] as const)
-  return Object.fromEntries(servers.filter(([, topics]) => Object.keys(topics).length > 0))
 }

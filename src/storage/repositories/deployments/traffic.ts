@@ -11,6 +11,14 @@ const scores = Type.Enum(['softmax', 'probabilities'], {
   description: 'What `output` holds: logits, of which the softmax is taken, or probabilities.',
 })
 
+const tolerance = Type.Optional(
+  Type.Number({
+    minimum: 0,
+    maximum: 1,
+    description: 'Differences up to this part of the largest number of a row are agreement. Default 0.01.',
+  }),
+)
+
 const splitSchema = Type.Array(
   Type.Object({ version, weight: Type.Number({ minimum: 0, maximum: 1e6, description: 'Relative.' }) }, closed),
   { minItems: 1, maxItems: maxVersions, description: 'Which versions answer, and how often.' },
@@ -38,6 +46,7 @@ const canarySchema = Type.Object(
     }),
     max_error_rate: share('Of the requests that the candidate got.'),
     min_agreement: Type.Optional(share('Of the answers that were compared with those of the active version.')),
+    tolerance,
   },
   { ...closed, description: 'A candidate that is promoted step by step, or rolled back.' },
 )
@@ -49,6 +58,7 @@ const shadowSchema = Type.Object(
     max_queue: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 1000, description: 'Copies that may wait; more are dropped. Default 16.' }),
     ),
+    tolerance,
   },
   { ...closed, description: 'A candidate that gets copies of requests, and whose answers are only compared.' },
 )
