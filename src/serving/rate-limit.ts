@@ -24,8 +24,8 @@ export function limitRate(authorize: Authorize, perSecond: number, now = () => p
     take(bucket, perSecond, now())
     return caller
   }
-  return (authorization = '') => {
-    const caller = authorize(authorization)
+  return (authorization = '', scope) => {
+    const caller = authorize(authorization, scope)
     if (!(caller instanceof Promise)) return admit(authorization, caller)
     return caller.then((found) => admit(authorization, found))
   }

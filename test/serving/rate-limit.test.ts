@@ -40,6 +40,11 @@ describe('a rate limit', () => {
     expect(limitRate(authorize, 0)).toBe(authorize)
   })
 
+  test('asks for the scope that the route asks for', async () => {
+    const authorize = limitRate(createKeyAuthorizer({ findKey }), 5)
+    await expect(authorize(key('a'), 'deployments:write')).rejects.toMatchObject({ code: 'forbidden' })
+  })
+
   test('counts keys that have to be looked up', async () => {
     const authorize = limitRate(createKeyAuthorizer({ findKey, ttlMs: 0 }), 1, createClock().now)
     await authorize(key('a'))
