@@ -2,7 +2,7 @@ import type { TrainedStep } from '../../engine/schemas.ts'
 import { numericHead, table, th } from './html-table.ts'
 import { html, nothing, type Html } from './html-text.ts'
 import { drawTraining } from './training-chart.ts'
-import { epochTable, trainingSentences } from './training-text.ts'
+import { epochTable, nameStep, trainingSentences } from './training-text.ts'
 import type { ReportView } from './view.ts'
 
 /** Rows of one table on the page; the JSON report has them all. */
@@ -10,12 +10,14 @@ const maxRows = 500
 
 /** How each training of the recipe went. */
 export function renderTraining({ training }: ReportView): Html {
-  return training === null ? nothing : html`${training.map((step) => renderStep(step))}`
+  return training === null
+    ? nothing
+    : html`${training.map((step, index) => renderStep(step, nameStep(training, index)))}`
 }
 
-function renderStep(step: TrainedStep): Html {
+function renderStep(step: TrainedStep, name: string): Html {
   const [outcome = '', ...rest] = trainingSentences(step)
-  return html`<p>${outcome}</p>
+  return html`<p><strong>${name}</strong>: ${outcome}</p>
     ${drawTraining(step)} ${renderEpochs(step)}
     <ul class="plain">
       ${rest.map((sentence) => html`<li>${sentence}</li>`)}

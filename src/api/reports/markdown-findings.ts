@@ -1,7 +1,7 @@
 import type { TrainedStep } from '../../engine/schemas.ts'
 import { forecastSentences, formatLoss, formatSpeedup, listCauses, runtimeSentences, trialMarks } from './findings.ts'
 import { table, text } from './markdown-text.ts'
-import { epochTable, trainingSentences } from './training-text.ts'
+import { epochTable, nameStep, trainingSentences } from './training-text.ts'
 import type { ReportView } from './view.ts'
 
 /** Rows of one table in a summary; the JSON report has them all. */
@@ -22,11 +22,15 @@ export function trialTable({ trials }: ReportView): string[] {
 
 /** Each training step: what it did, then its epochs. */
 export function trainingParts({ training }: ReportView): string[] {
-  return (training ?? []).flatMap((step) => [[''], trainingList(step), [''], epochRows(step)].flat()).slice(1)
+  const steps = training ?? []
+  return steps
+    .flatMap((step, index) => [[''], trainingList(step, nameStep(steps, index)), [''], epochRows(step)].flat())
+    .slice(1)
 }
 
-function trainingList(step: TrainedStep): string[] {
-  return trainingSentences(step).map((sentence) => `- ${text(sentence)}`)
+function trainingList(step: TrainedStep, name: string): string[] {
+  const [outcome = '', ...rest] = trainingSentences(step)
+  return [`${name}: ${outcome}`, ...rest].map((sentence) => `- ${text(sentence)}`)
 }
 
 function epochRows(step: TrainedStep): string[] {

@@ -9,10 +9,16 @@ const endings: Readonly<Record<TrainedStep['stopped'], string>> = {
   patience: 'the last epochs were no better',
 }
 
+/** The name of a step's pass, numbered where a recipe trains more than once. */
+export function nameStep(steps: readonly TrainedStep[], index: number): string {
+  const pass = steps[index]?.pass ?? ''
+  return steps.length === 1 ? pass : `${pass} (${index + 1} of ${steps.length})`
+}
+
 /** What a training step did, in sentences: the outcome first. */
 export function trainingSentences(step: TrainedStep): string[] {
   return [
-    `${step.pass}: ${describeOutcome(step)}`,
+    describeOutcome(step),
     describeCourse(step),
     describeParameters(step),
     ...describeHeld(step),

@@ -74,7 +74,7 @@ describe('the HTML report', () => {
     const page = renderHtml(reportOf()).replaceAll(/\s+/g, ' ')
     expect(page).toContain('<h2>Training</h2>')
     expect(page).toContain(
-      'conv1: loss 1.25, agreement 50.00 % became loss 0.5, agreement 90.00 % on samples held back; epoch 2 was the best and is kept.',
+      '<strong>conv1</strong>: loss 1.25, agreement 50.00 % became loss 0.5, agreement 90.00 % on samples held back; epoch 2 was the best and is kept.',
     )
     expect(page).toContain('Learned from original, conv1 at temperature 4, with labels weighing 0.5, on 90 samples')
     expect(page).toContain('9 updates in 3 epochs, until all epochs were done.')
@@ -93,13 +93,21 @@ describe('the HTML report', () => {
     const { training } = sampleFindings()
     const sentence = (change: object) =>
       renderMarkdown(reportOf(sampleJob(), 'digits', { training: { steps: [{ ...training.steps[0]!, ...change }] } }))
-    expect(sentence({ best_epoch: 0 })).toContain('no epoch was better than before')
+    expect(sentence({ best_epoch: 0 })).toContain('- conv1: no epoch was better than before')
     const epochs = training.steps[0]!.epochs.map((epoch) =>
       Object.assign(epoch, { validation_loss: null, metric: null }),
     )
     expect(sentence({ epochs, metric: null, best_epoch: 3 })).toContain(
       'training loss 1.1 became 0.4; nothing was held',
     )
+  })
+
+  it('numbers the trainings of a job that has several', () => {
+    const [step] = sampleFindings().training.steps
+    const findings = { training: { steps: [step!, { ...step!, pass: 'qat' }] } }
+    const page = renderHtml(reportOf(sampleJob(), 'digits', findings))
+    for (const name of ['conv1 (1 of 2)', 'qat (2 of 2)']) expect(page).toContain(`<strong>${name}</strong>`)
+    expect(renderMarkdown(reportOf(sampleJob(), 'digits', findings))).toContain('- qat \\(2 of 2\\): loss 1.25')
   })
 
   it('has no such sections for a job that kept none', () => {
