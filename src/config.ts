@@ -26,6 +26,7 @@ const bytes = plain<number>(readBytes)
 const optionalBytes = plain<number | undefined>(readBytes)
 const flag = plain<boolean>((value) => readChoice(value, ['true', 'false']) === 'true')
 const list = plain<readonly string[]>((value) => value.split(',').map((item) => item.trim()))
+const share = plain<number>(readShare)
 const labels = plain<Readonly<Record<string, string>>>(readLabels)
 const secret: Describe<string | undefined> = (env, fallback, help) => ({
   ...optionalText(env, fallback, help),
@@ -92,6 +93,16 @@ export const settings = {
   webhookPrivate: flag('WEBHOOK_PRIVATE', false, 'Deliver webhooks to private and loopback addresses too'),
   apiUrl: optionalText('HASTEN_URL', undefined, 'Where `hasten run`, `deploy` and `doctor` find the API'),
   apiKey: secret('HASTEN_KEY', undefined, 'Key they send; else the one `hasten start` left in the data directory'),
+  traceEndpoint: optionalText(
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+    undefined,
+    'Collector that gets traces of predictions, by OTLP over HTTP; no tracing when unset',
+  ),
+  traceShare: share(
+    'OTEL_TRACES_SAMPLER_ARG',
+    1,
+    'Share of requests traced, from 0 to 1, of those that come without a trace',
+  ),
   logLevel: choice('LOG_LEVEL', logLevels, 'info', 'Least level logged'),
   shutdownDelayMs: integer('SHUTDOWN_DELAY_MS', 0, 'Time to serve on at SIGTERM while `/readyz` already answers 503'),
   shutdownGraceMs: integer('SHUTDOWN_GRACE_MS', 10_000, 'Time requests and jobs have to end at SIGTERM'),
@@ -205,6 +216,12 @@ const byteUnits: Readonly<Record<string, number>> = {
 }
 
 function readBytes(value: string): number {
+function readShare(value: string): number {
+  if (!/^(?:0(?:\.\d{1,9})?|1(?:\.0{1,9})?)$/.test(value))
+    throw new Error(`expected a number from 0 to 1, got "${value}"`)
+  return Number(value)
+}
+
   const match = /^(\d{1,15}(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(value)
   const unit = byteUnits[match?.[2] ?? 'none']
   if (match === null || unit === undefined) throw new Error(`expected a size like 512MiB or 2GB, got "${value}"`)

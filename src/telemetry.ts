@@ -37,3 +37,26 @@ export function createMetrics(): Registry {
   collectDefaultMetrics({ register })
   return register
 }
+
+type SpanAttributes = Readonly<Record<string, string | number>>
+
+/** Traces of requests. Where nobody collects them there is none, and nothing is spent on it. */
+export interface Tracing {
+  /** @param traceparent what the caller sent of its own trace, as W3C has it */
+  start(name: string, traceparent: string | undefined, attributes: SpanAttributes): RequestTrace
+}
+
+interface TraceOutcome {
+  /** Of `errors.ts`; undefined when it went well. */
+  readonly code: string | undefined
+  readonly isFault: boolean
+  readonly attributes?: SpanAttributes
+}
+
+export interface RequestTrace {
+  /** What names this request, for the caller. */
+  readonly traceparent: string
+  /** Adds a part that has ended; `startedAt` is of `performance.now()`. */
+  part(name: string, startedAt: number, ms: number, attributes?: SpanAttributes): void
+  end(outcome: TraceOutcome): void
+}

@@ -122,6 +122,7 @@ const homes: Record<string, RegExp> = {
   'ml-matrix': /^engine\/passes\/factorize\//,
   pino: /^telemetry\.ts$/,
   '@prometheus-io/client': /^(telemetry\.ts|api|serving|jobs)/,
+  '@opentelemetry/': /^roles\/tracing\.ts$/,
   commander: /^cli/,
   listr2: /^(cli|roles)/,
 }

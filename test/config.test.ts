@@ -29,6 +29,7 @@ describe('loadConfig', () => {
     ['DEVICE_CLASSES', 'cpu, cuda', 'deviceClasses', ['cpu', 'cuda']],
     ['WORKER_LABELS', 'rack=a,gpu=l4', 'workerLabels', { rack: 'a', gpu: 'l4' }],
     ['WEBHOOK_PRIVATE', 'true', 'webhookPrivate', true],
+    ['OTEL_TRACES_SAMPLER_ARG', '0.25', 'traceShare', 0.25],
   ])('%s=%s', (env, value, name, expected) => {
     expect(loadConfig({ [env]: value })[name as 'port']).toEqual(expected)
   })
@@ -39,6 +40,7 @@ describe('loadConfig', () => {
     ['AUTH', 'maybe'],
     ['WORKER_LABELS', 'rack'],
     ['WEBHOOK_PRIVATE', 'yes'],
+    ['OTEL_TRACES_SAMPLER_ARG', '2'],
   ])('%s=%s is refused and named', (env, value) => {
     const error = refusal({ [env]: value })
     expect(error.code).toBe('config_invalid')

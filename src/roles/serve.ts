@@ -18,6 +18,7 @@ import { createMetrics, type Logger } from '../telemetry.ts'
 import { openDatabase } from './database.ts'
 import { announceStop, closeAll, type RunningRole } from './lifecycle.ts'
 import { createRuntime } from './runtime.ts'
+import type { RunningTracing } from './tracing.ts'
 import { urlHost } from './url-host.ts'
 import { readVersion } from './version.ts'
 
@@ -48,8 +49,10 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
   })
   const figures = startFigures({ catalog: deployments.catalog, deployments: storage.deployments, serverId, logger })
   const stopping = new AbortController()
+  const tracing = await openTracingIfWanted(config, serverId)
   const deps = {
     stopping: stopping.signal,
+    tracing,
     catalog: deployments.catalog,
     authorize: limitRate(createAuthorizer(config, storage), config.serveRateLimit),
     logger,
@@ -63,6 +66,7 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
       async () => announceStop(stopping, config),
       async () => Promise.all([app.close(), grpc?.close({ timeoutMs: config.shutdownGraceMs })]),
       async () => figures.stop(),
+      async () => tracing?.close(),
       async () => deployments.stop({ timeoutMs: config.shutdownGraceMs }),
       async () => traffic.stop(),
       async () => runtime.close(),
@@ -81,6 +85,16 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
 }
 
 async function describeHost() {
+/** Loads OpenTelemetry only where somebody collects traces. */
+async function openTracingIfWanted(
+  { traceEndpoint: endpoint, traceShare: share }: Config,
+  serverId: string,
+): Promise<RunningTracing | undefined> {
+  if (endpoint === undefined) return undefined
+  const { openTracing } = await import('./tracing.ts')
+  return openTracing({ endpoint, share, serverId, version: readVersion() })
+}
+
   const { architecture, isa } = await describeCpu()
   return { architecture, isa: [...isa] }
 }

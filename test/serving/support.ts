@@ -11,7 +11,7 @@ import { createLane } from '../../src/serving/scheduler/lane.ts'
 import { createRunSlots } from '../../src/serving/scheduler/run-slots.ts'
 import type { Catalog, ServedVersion } from '../../src/serving/served-version.ts'
 import { createStatistics } from '../../src/serving/statistics.ts'
-import { createLogger, createMetrics } from '../../src/telemetry.ts'
+import { createLogger, createMetrics, type Tracing } from '../../src/telemetry.ts'
 
 const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() })
 
@@ -72,7 +72,7 @@ export async function listen(
     limits = {},
     authorize = createOpenAuthorizer(),
     ...rest
-  }: { limits?: Partial<ServingLimits>; authorize?: Authorize; stopping?: AbortSignal } = {},
+  }: { limits?: Partial<ServingLimits>; authorize?: Authorize; stopping?: AbortSignal; tracing?: Tracing } = {},
 ): Promise<TestServer> {
   const app = buildServing({
     catalog,

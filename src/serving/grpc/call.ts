@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ServerUnaryCall, ServerDuplexStream, StatusObject } from '@grpc/grpc-js'
 import { isServerFault } from '../../errors.ts'
-import type { Logger } from '../../telemetry.ts'
+import type { Logger, RequestTrace, Tracing } from '../../telemetry.ts'
 import type { Authorize, Scope } from '../authorize.ts'
 import type { ServingLimits } from '../limits.ts'
 import type { Catalog, Routing } from '../served-version.ts'
@@ -14,6 +14,7 @@ export interface GrpcDeps {
   /** Of this software, for ServerMetadata. */
   readonly version: string
   readonly limits?: Partial<ServingLimits>
+  readonly tracing?: Tracing | undefined
   /** Aborted some time before the server is closed: readiness says so, and everything else still answers. */
   readonly stopping?: AbortSignal
 }
@@ -28,15 +29,36 @@ export interface CallContext {
   /** `performance.now()` of the call's deadline. */
   readonly deadlineAt: number | undefined
   readonly routing: Routing
+  /** Where traces are collected. */
+  readonly trace: RequestTrace | undefined
 }
 
-export function contextOf(call: AnyCall): CallContext {
+export function contextOf(call: AnyCall, { tracing }: GrpcDeps): CallContext {
   const controller = new AbortController()
   call.once('cancelled', () => controller.abort())
   if (call.cancelled) controller.abort()
   const [key] = call.metadata.get('x-hasten-route-key')
   const routing = typeof key === 'string' ? { key } : {}
-  return { requestId: randomUUID(), signal: controller.signal, deadlineAt: deadlineOf(call), routing }
+  return {
+    requestId: randomUUID(),
+    signal: controller.signal,
+    deadlineAt: deadlineOf(call),
+    trace: tracing && startTrace(tracing, call),
+    routing,
+  }
+}
+
+function startTrace(tracing: Tracing, call: AnyCall): RequestTrace {
+  const [traceparent] = call.metadata.get('traceparent')
+  const method = call.getPath().slice(1)
+  const attributes = { 'rpc.system': 'grpc', 'rpc.method': method }
+  return tracing.start(method, typeof traceparent === 'string' ? traceparent : undefined, attributes)
+}
+
+/** Ends the trace of a call; `error` is undefined when it went well. */
+export function endTrace(trace: RequestTrace | undefined, error?: unknown): void {
+  const known = error === undefined ? undefined : asHastenError(error)
+  trace?.end({ code: known?.code, isFault: known !== undefined && isServerFault(known) })
 }
 
 function deadlineOf(call: AnyCall): number | undefined {

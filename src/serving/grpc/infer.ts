@@ -2,6 +2,8 @@ import type { MessageInitShape } from '@bufbuild/protobuf'
 import type { ModelInferRequest, ModelInferResponseSchema } from './generated/inference_pb.js'
 import { answeredBy } from '../answered-by.ts'
 import type { ServingLimits } from '../limits.ts'
+import type { RequestTrace } from '../../telemetry.ts'
+import { traceParts } from '../trace-parts.ts'
 import type { ServedVersion } from '../served-version.ts'
 import { decodeMessage, encodeMessage } from './infer-message.ts'
 
@@ -11,6 +13,7 @@ export interface InferTerms {
   readonly signal: AbortSignal
   /** `performance.now()` of the call's own deadline. */
   readonly deadlineAt: number | undefined
+  readonly trace: RequestTrace | undefined
 }
 
 type Response = MessageInitShape<typeof ModelInferResponseSchema>
@@ -23,7 +26,7 @@ type Response = MessageInitShape<typeof ModelInferResponseSchema>
 export async function inferMessage(
   model: ServedVersion,
   request: ModelInferRequest,
-  { limits, signal, deadlineAt }: InferTerms,
+  { limits, signal, deadlineAt, trace }: InferTerms,
   write: (response: Response) => Uint8Array,
 ): Promise<Uint8Array> {
   const receivedAt = performance.now()
@@ -42,7 +45,9 @@ export async function inferMessage(
     const ranAt = performance.now()
     const bytes = writeAndRelease(result, () => write(encodeMessage(call, answeredBy(model, result), result.outputs)))
     const outputMs = performance.now() - ranAt
-    model.statistics.recordSuccess({ queueMs: result.queueMs, inputMs, inferMs: result.runMs, outputMs }, result)
+    const times = { queueMs: result.queueMs, inputMs, inferMs: result.runMs, outputMs }
+    model.statistics.recordSuccess(times, result)
+    if (trace !== undefined) traceParts(trace, { receivedAt, startedAt: ranAt, times }, model, result)
     return bytes
   } catch (error) {
     model.statistics.recordFailure(error, performance.now() - receivedAt)

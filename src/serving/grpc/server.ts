@@ -8,7 +8,7 @@ import {
 } from '@grpc/grpc-js'
 import { HastenError, messageOf } from '../../errors.ts'
 import { defaultLimits } from '../limits.ts'
-import { contextOf, failureOf, projectOf, type GrpcDeps } from './call.ts'
+import { contextOf, endTrace, failureOf, projectOf, type GrpcDeps } from './call.ts'
 import { GRPCInferenceService } from './generated/inference_pb.js'
 import { createMethods, type Answer } from './methods.ts'
 import { answerStream } from './stream.ts'
@@ -70,15 +70,17 @@ function definitionOf(path: string, isStream: boolean): MethodDefinition<Buffer,
 function unary(
   answer: Answer,
   project: (call: Parameters<handleUnaryCall<Buffer, Buffer>>[0]) => Promise<string>,
-  { logger }: GrpcDeps,
+  deps: GrpcDeps,
 ): handleUnaryCall<Buffer, Buffer> {
   const respond = async (...[call, callback]: Parameters<handleUnaryCall<Buffer, Buffer>>) => {
-    const context = contextOf(call)
+    const context = contextOf(call, deps)
     try {
       const { buffer, byteOffset, byteLength } = await answer(call.request, await project(call), context)
       callback(null, Buffer.from(buffer, byteOffset, byteLength))
+      endTrace(context.trace)
     } catch (error) {
-      callback(failureOf(error, context.requestId, logger))
+      callback(failureOf(error, context.requestId, deps.logger))
+      endTrace(context.trace, error)
     }
   }
   return (call, callback) => void respond(call, callback)

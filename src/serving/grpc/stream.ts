@@ -1,5 +1,5 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js'
-import { contextOf, failureOf, projectOf, type GrpcDeps } from './call.ts'
+import { contextOf, endTrace, failureOf, projectOf, type GrpcDeps } from './call.ts'
 import type { Answer } from './methods.ts'
 
 type Stream = ServerDuplexStream<Buffer, Buffer>
@@ -9,8 +9,9 @@ const maxPending = 8
 
 /** Answers a stream of requests, several at a time, in the order in which they came. */
 export async function answerStream(call: Stream, answer: Answer, deps: GrpcDeps): Promise<void> {
-  const { requestId, ...context } = contextOf(call)
+  const { requestId, ...context } = contextOf(call, deps)
   const fail = (error: unknown) => {
+    endTrace(context.trace, error)
     // Also ends the loop over the requests, if that still waits for one.
     if (!context.signal.aborted && call.writable) call.emit('error', failureOf(error, requestId, deps.logger))
   }
@@ -31,6 +32,7 @@ export async function answerStream(call: Stream, answer: Answer, deps: GrpcDeps)
     }
     await last
     call.end()
+    endTrace(context.trace)
   } catch (error) {
     fail(error)
   }

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { availableParallelism } from 'node:os'
 import { fastify, LogController, type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify'
-import type { Logger, Registry } from '../../telemetry.ts'
+import { isServerFault, type HastenError } from '../../errors.ts'
+import type { Logger, Registry, RequestTrace, Tracing } from '../../telemetry.ts'
 import type { Authorize, Caller } from '../authorize.ts'
 import { defaultLimits, type ServingLimits } from '../limits.ts'
 import { registerServingMetrics } from '../metrics.ts'
@@ -20,6 +21,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Set on every route that is not open. */
     project: string
+    /** Set on the same routes where traces are collected. */
+    trace: RequestTrace | undefined
+    /** Of the problem that answers it. */
+    problem: HastenError | undefined
   }
 }
 
@@ -31,6 +36,7 @@ interface ServingDeps {
   /** Of this software, for GET /v2. */
   readonly version: string
   readonly limits?: Partial<ServingLimits>
+  readonly tracing?: Tracing | undefined
   /** Aborted some time before the app is closed: readiness says so, and everything else still answers. */
   readonly stopping?: AbortSignal
 }
@@ -70,7 +76,10 @@ export function buildServing(deps: ServingDeps): FastifyInstance {
   app.register(probeRoutes, routeDeps)
   app.register(openRoutes, routeDeps)
   // Hung on the root of everything else, so that no route can be reached around it.
+  app.decorateRequest('trace', undefined)
+  app.decorateRequest('problem', undefined)
   app.register(async (scope) => {
+    if (deps.tracing !== undefined) traceRequests(scope, deps.tracing)
     requireProject(scope, deps.authorize)
     scope.register(inferRoutes, routeDeps)
     scope.register(modelRoutes, routeDeps)
@@ -111,5 +120,36 @@ function requireProject(app: FastifyInstance, authorize: Authorize): void {
     } catch (error) {
       done(error as Error)
     }
+  })
+}
+
+/** A span around each request, which its answer names. */
+function traceRequests(app: FastifyInstance, tracing: Tracing): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    const { method, routeOptions, headers } = request
+    const route = routeOptions.url ?? ''
+    const attributes = {
+      'http.request.method': method,
+      'http.route': route,
+      'url.path': request.url.split('?', 1)[0] ?? '',
+    }
+    const { traceparent } = headers
+    request.trace = tracing.start(
+      `${method} ${route}`,
+      typeof traceparent === 'string' ? traceparent : undefined,
+      attributes,
+    )
+    reply.header('traceparent', request.trace.traceparent)
+    done()
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    const { problem } = request
+    const isFault = problem !== undefined && isServerFault(problem)
+    request.trace?.end({
+      code: problem?.code,
+      isFault,
+      attributes: { 'http.response.status_code': reply.raw.statusCode },
+    })
+    done()
   })
 }

@@ -4,7 +4,9 @@ import { answeredBy, type AnsweredBy } from '../answered-by.ts'
 import type { ServingLimits } from '../limits.ts'
 import type { LaneResult } from '../scheduler/lane.ts'
 import type { ServedVersion } from '../served-version.ts'
+import type { RequestTrace } from '../../telemetry.ts'
 import type { RequestTimes } from '../statistics.ts'
+import { traceParts } from '../trace-parts.ts'
 import { compressReply, type ReplyEncoding } from './compression.ts'
 import type { InferCall } from './infer-request.ts'
 import { encodeInferResponse, type EncodedResponse } from './infer-response.ts'
@@ -24,7 +26,9 @@ export interface InferTools {
 interface Terms {
   /** How the reply is compressed; undefined for not at all. */
   readonly encoding: ReplyEncoding | undefined
+  readonly receivedAt: number
   readonly inputMs: number
+  readonly trace?: RequestTrace | undefined
 }
 
 /**
@@ -35,7 +39,7 @@ export async function sendResult(
   model: ServedVersion,
   call: InferCall,
   result: LaneResult,
-  { inputMs, encoding }: Terms,
+  { inputMs, encoding, receivedAt, trace }: Terms,
   reply: FastifyReply,
   tools: InferTools,
 ): Promise<FastifyReply> {
@@ -45,6 +49,7 @@ export async function sendResult(
   const outputMs = performance.now() - startedAt
   const times = { queueMs: result.queueMs, inputMs, inferMs: result.runMs, outputMs }
   model.statistics.recordSuccess(times, result)
+  if (trace !== undefined) traceParts(trace, { receivedAt, startedAt, times }, model, result)
   const headers = responseHeaders(encoded, answering, serverTiming(times, result))
   if (encoding !== undefined) return sendCompressed(reply, headers, encoded, result, encoding)
   return encoded.length < copyBelowBytes

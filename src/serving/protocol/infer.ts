@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import type { Feeds } from '../../engine/serving.ts'
+import type { RequestTrace } from '../../telemetry.ts'
 import type { ServedVersion } from '../served-version.ts'
 import { freeBody } from './body.ts'
 import type { ReplyEncoding } from './compression.ts'
@@ -17,6 +18,7 @@ export interface InferInput {
   readonly encoding: ReplyEncoding | undefined
   /** `performance.now()` when the body had been received. */
   readonly receivedAt: number
+  readonly trace?: RequestTrace | undefined
 }
 
 /** JSON of more bytes is read on another thread: from here on that takes longer than passing it there and back. */

@@ -18,6 +18,7 @@ export function installProblems(app: FastifyInstance): void {
 
 function sendProblem(error: HastenError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   logProblem(error, request)
+  request.problem = error
   if (error.retryAfter !== undefined) reply.header('retry-after', Math.ceil(error.retryAfter))
   if (error.code === 'unauthorized') reply.header('www-authenticate', 'Bearer realm="hasten"')
   // A body that was not read to its end would be taken for the next request.

@@ -35,7 +35,7 @@ export async function inferRoutes(app: FastifyInstance, { catalog, limits, worke
     // Found again: it may have been replaced while the body came.
     const find = () => catalog.find(request.project, name, version, routingOf(request))
     try {
-      const input = { body, jsonLength: headers.jsonLength, timeoutMs, encoding, receivedAt }
+      const input = { body, jsonLength: headers.jsonLength, timeoutMs, encoding, receivedAt, trace: request.trace }
       return await answerInfer(find, input, reply, { limits, workers })
     } finally {
       // The run has let go of it, and nothing of it is in the answer.
