@@ -39,7 +39,13 @@ export {
   type RequestPart,
   type ServingFigures,
 } from './repositories/deployments/serving-figures.ts'
-export { canaryStateSchema, type CanaryFigures, type CanaryPoint } from './repositories/deployments/canary.ts'
+export {
+  canaryFiguresSchema,
+  canaryStateSchema,
+  canaryTopic,
+  type CanaryFigures,
+  type CanaryPoint,
+} from './repositories/deployments/canary.ts'
 export {
   checkTraffic,
   trafficError,

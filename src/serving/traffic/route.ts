@@ -4,7 +4,7 @@ import type { TrafficPlan } from './plan.ts'
 import { pickVersion, pointOf, type WeightedVersion } from './split.ts'
 import type { Wrapper } from './wrapper.ts'
 
-type Part = 'cascade' | 'ensemble' | 'shadow' | 'capture'
+type Part = 'canary' | 'cascade' | 'ensemble' | 'shadow' | 'capture'
 
 /** What puts each part of a plan into effect; a part without a wrapper has none. */
 export type Wrappers = { readonly [Name in Part]?: Wrapper<NonNullable<TrafficPlan[Name]>> }
@@ -96,7 +96,7 @@ function wrapVersion(
   plan: TrafficPlan,
   base: ServedVersion,
 ): ServedVersion {
-  const { cascade, ensemble, shadow, capture } = plan
+  const { canary, cascade, ensemble, shadow, capture } = plan
   let primary = base
   const put = <Options>(
     wrapper: Wrapper<Options> | undefined,
@@ -112,6 +112,7 @@ function wrapVersion(
   put(wrappers.ensemble, ensemble, ensemble?.versions ?? [])
   // What several versions did counts for each of them.
   if (primary !== base) primary = { ...primary, statistics: partStatistics(base, loaded) }
+  put(wrappers.canary, canary, canary === undefined ? [] : [canary.version, plan.active])
   put(wrappers.capture, capture, [])
   // A split may give a request to the shadow itself, which has nothing to be compared with then.
   if (shadow?.version !== Number(base.version))

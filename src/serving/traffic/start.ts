@@ -1,6 +1,7 @@
 import { cascadeTopic, type Storage } from '../../storage/index.ts'
 import type { Logger, Registry } from '../../telemetry.ts'
 import { captureWrapper, cascadeWrapper, ensembleWrapper } from './answer-wrappers.ts'
+import { createCanaryWatch } from './canary.ts'
 import { createCascadeTotals } from './cascade-totals.ts'
 import { createFiguresWriter } from './figures-writer.ts'
 import { createTraffic, type Traffic } from './route.ts'
@@ -26,6 +27,7 @@ interface RunningTraffic {
 export function startTraffic({ storage, logger, metrics, serverId, everyMs }: RunningTrafficDeps): RunningTraffic {
   const writer = createFiguresWriter({ deployments: storage.deployments, serverId, logger, everyMs })
   const shadow = shadowWrapper({ metrics, writer })
+  const canary = createCanaryWatch({ deployments: storage.deployments, writer, serverId, logger, everyMs })
   const totals = createCascadeTotals(metrics)
   const cascade = cascadeWrapper(totals)
   const capture = captureWrapper({ captured: storage.captured, logger })
@@ -40,6 +42,7 @@ export function startTraffic({ storage, logger, metrics, serverId, everyMs }: Ru
       ensemble: ensembleWrapper,
       capture: capture.wrap,
       shadow: shadow.wrap,
+      canary: canary.wrap,
     },
   })
   return {
@@ -50,8 +53,9 @@ export function startTraffic({ storage, logger, metrics, serverId, everyMs }: Ru
         capture.forget(deployment)
         totals.forget(deployment)
         shadow.forget(deployment)
+        canary.forget(deployment)
       },
     },
-    stop: async () => void (await Promise.all([capture.flush(), writer.stop()])),
+    stop: async () => void (await Promise.all([capture.flush(), canary.stop(), writer.stop()])),
   }
 }

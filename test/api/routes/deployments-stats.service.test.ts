@@ -11,6 +11,15 @@ beforeAll(async () => {
 
 const stats = async (name: string) => api.call({ url: `/v1/deployments/${name}/stats` })
 
+const figures = {
+  requests: 10,
+  active_requests: 90,
+  error_rate: { value: 0, low: 0, high: 0.3 },
+  p50_ratio: null,
+  p99_ratio: null,
+  compared: 0,
+  agreement: null,
+}
 const moments = (count: number, sum: number, squares: number) => ({ count, sum, squares })
 const shadowFigures = {
   compared: 10,
@@ -70,6 +79,7 @@ describe('stats of a deployment', () => {
         figures: {
           serving: told(90, 100, { failures: { REJECTED: 4, BACKEND: 1 } }),
           cascade: { rows: 10, forwarded: 4 },
+          canary: { step: 1, figures },
         },
         isLive: true,
       },
@@ -85,7 +95,11 @@ describe('stats of a deployment', () => {
       requests: { total: 120, failed: 5, rows: 240, runs: 120 },
       errors: { REJECTED: 4, BACKEND: 1 },
       queue: { waiting: 2, running: 4 },
-      traffic: { shadow: null, cascade: { rows: 10, forwarded: 4, rate: 0.4 } },
+      traffic: {
+        shadow: null,
+        canary: [{ server: 'srv_b', step: 1, figures }],
+        cascade: { rows: 10, forwarded: 4, rate: 0.4 },
+      },
       last_inference: '2025-06-15T15:06:40.000Z',
     })
     expect(version.batches).toEqual([{ size: 2, runs: 120, mean_ms: 77.5 }])
@@ -145,7 +159,7 @@ describe('stats of a deployment', () => {
         errors: {},
         queue: { waiting: 0, running: 0 },
         batches: [],
-        traffic: { shadow: null, cascade: null },
+        traffic: { shadow: null, canary: [], cascade: null },
         last_inference: null,
       },
     ])

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { canaryFiguresSchema } from '../../../storage/index.ts'
 import { closed, nullable } from '../../schemas/common.ts'
 
 const count = (description: string) => Type.Integer({ minimum: 0, description })
@@ -38,10 +39,22 @@ const shadowReportSchema = Type.Object(
 )
 export type ShadowReport = Static<typeof shadowReportSchema>
 
+const canaryReportSchema = Type.Object(
+  {
+    server: Type.String(),
+    step: Type.Integer({ minimum: 0 }),
+    figures: canaryFiguresSchema,
+  },
+  closed,
+)
+
 /** What the parts of the traffic have measured of a version. */
 export const trafficReportSchema = Type.Object(
   {
     shadow: nullable(shadowReportSchema),
+    canary: Type.Array(canaryReportSchema, {
+      description: 'What each server has seen of this version as a canary, in the step it was at last.',
+    }),
     cascade: nullable(
       Type.Object(
         {

@@ -1,5 +1,6 @@
 import {
   addMoments,
+  canaryTopic,
   cascadeTopic,
   driftOf,
   shadowTopic,
@@ -17,6 +18,10 @@ export function trafficReport(rows: readonly FiguresRow[]): TrafficReport {
   const topic = <Figures>(name: string) => newest.flatMap(({ figures }) => (figures[name] as Figures | undefined) ?? [])
   return {
     shadow: shadowReport(topic<ShadowFigures>(shadowTopic)),
+    canary: newest.flatMap(({ serverId, figures }) => {
+      const told = figures[canaryTopic] as Omit<TrafficReport['canary'][number], 'server'> | undefined
+      return told === undefined ? [] : [{ server: serverId, ...told }]
+    }),
     cascade: cascadeReport(topic<CascadeFigures>(cascadeTopic)),
   }
 }

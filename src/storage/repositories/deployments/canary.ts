@@ -11,7 +11,7 @@ const estimate = (description: string) =>
   })
 
 /** What a step was decided by, as one server saw it. */
-const canaryFiguresSchema = Type.Object(
+export const canaryFiguresSchema = Type.Object(
   {
     requests: Type.Integer({ description: 'Of the candidate, in this step.' }),
     active_requests: Type.Integer({ description: 'Of the active version, those the latencies are compared with.' }),
@@ -24,6 +24,9 @@ const canaryFiguresSchema = Type.Object(
   closed,
 )
 export type CanaryFigures = Static<typeof canaryFiguresSchema>
+
+/** The topic of a row under which a server tells what it sees of a step: its number and the figures. */
+export const canaryTopic = 'canary'
 
 const canaryStepSchema = Type.Object(
   {
