@@ -186,6 +186,7 @@ export function dataPaths(dataDir: string) {
     cache: path.join(root, 'cache'),
     work: path.join(root, 'work'),
     slots: path.join(root, 'slots'),
+    crashes: path.join(root, 'crashes'),
     hostId: path.join(root, 'host-id'),
     adminKey: path.join(root, 'admin-key'),
     databaseUrl: path.join(root, 'database-url'),
@@ -215,13 +216,13 @@ const byteUnits: Readonly<Record<string, number>> = {
   GiB: 2 ** 30,
 }
 
-function readBytes(value: string): number {
 function readShare(value: string): number {
   if (!/^(?:0(?:\.\d{1,9})?|1(?:\.0{1,9})?)$/.test(value))
     throw new Error(`expected a number from 0 to 1, got "${value}"`)
   return Number(value)
 }
 
+function readBytes(value: string): number {
   const match = /^(\d{1,15}(?:\.\d+)?)\s*([A-Za-z]*)$/.exec(value)
   const unit = byteUnits[match?.[2] ?? 'none']
   if (match === null || unit === undefined) throw new Error(`expected a size like 512MiB or 2GB, got "${value}"`)

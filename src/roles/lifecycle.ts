@@ -19,6 +19,12 @@ export interface ReadyMessage {
 }
 
 /**
+ * What native code dies of. A process that handles such a signal comes back to the same instruction and never ends, so
+ * it must be left to the system.
+ */
+const crashSignals = ['SIGILL', 'SIGTRAP', 'SIGABRT', 'SIGBUS', 'SIGFPE', 'SIGSEGV'] as const
+
+/**
  * Runs one role as this process: reads the configuration, starts, tells the parent that it is ready, and stops
  * gracefully at SIGTERM, SIGINT, an uncaught error, or when the parent is gone.
  */
@@ -27,7 +33,7 @@ export async function runRole(role: string, start: StartRole): Promise<void> {
   const logger = createLogger({ level: config.logLevel, role })
   const running = await start(config, logger)
   const delay = config.shutdownDelayMs + config.shutdownGraceMs + 5000
-  const grace = closeWithGrace({ delay, logger }, async ({ err, signal }) => {
+  const grace = closeWithGrace({ delay, logger, skip: [...crashSignals] }, async ({ err, signal }) => {
     if (err !== undefined) logger.error({ err }, 'stopping after an error')
     else logger.info({ signal }, 'stopping')
     await running.close()

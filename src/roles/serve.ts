@@ -44,15 +44,16 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
     serverId,
     host: { ...(await describeHost()), runtime: runtime.version },
     maxBytes: config.serveMemoryBytes,
+    crashDir: dataPaths(config.dataDir).crashes,
     url: config.publicServeUrl ?? `http://${urlHost(config.host)}:${config.servePort}`,
     cores: config.runsInFlight ?? (await usableCores(undefined, (await cpuAffinity()).length)),
   })
   const figures = startFigures({ catalog: deployments.catalog, deployments: storage.deployments, serverId, logger })
-  const stopping = new AbortController()
   const tracing = await openTracingIfWanted(config, serverId)
+  const stopping = new AbortController()
   const deps = {
-    stopping: stopping.signal,
     tracing,
+    stopping: stopping.signal,
     catalog: deployments.catalog,
     authorize: limitRate(createAuthorizer(config, storage), config.serveRateLimit),
     logger,
@@ -65,8 +66,8 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
     closeAll([
       async () => announceStop(stopping, config),
       async () => Promise.all([app.close(), grpc?.close({ timeoutMs: config.shutdownGraceMs })]),
-      async () => figures.stop(),
       async () => tracing?.close(),
+      async () => figures.stop(),
       async () => deployments.stop({ timeoutMs: config.shutdownGraceMs }),
       async () => traffic.stop(),
       async () => runtime.close(),
@@ -84,7 +85,6 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
   }
 }
 
-async function describeHost() {
 /** Loads OpenTelemetry only where somebody collects traces. */
 async function openTracingIfWanted(
   { traceEndpoint: endpoint, traceShare: share }: Config,
@@ -95,6 +95,7 @@ async function openTracingIfWanted(
   return openTracing({ endpoint, share, serverId, version: readVersion() })
 }
 
+async function describeHost() {
   const { architecture, isa } = await describeCpu()
   return { architecture, isa: [...isa] }
 }

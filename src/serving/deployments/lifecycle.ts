@@ -31,7 +31,7 @@ async function load(life: Lifecycle, entry: Entry, slot: Slot, signal: AbortSign
   const labels = labelsOf(entry, slot)
   const startedAt = performance.now()
   try {
-    const { loaded, known } = await loadVersion(deps, entry.row.project, slot.row, { signal, known: slot.known })
+    const { loaded, known } = await loadVersion(deps, entry.row, slot.row, { signal, known: slot.known })
     if (signal.aborted) return void free(life, labels, loaded)
     slot.loading = undefined
     slot.known = known

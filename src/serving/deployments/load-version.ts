@@ -1,11 +1,13 @@
 import { HastenError } from '../../errors.ts'
 import type { DeploymentVersionRow, ModelRow, Storage } from '../../storage/index.ts'
-import type { Golden, TensorInfo } from '../../engine/serving.ts'
+import type { Golden, Session, TensorInfo } from '../../engine/serving.ts'
 import type { Observation } from '../scheduler/latency-model.ts'
 import { createLane, type Lane } from '../scheduler/lane.ts'
 import type { RunSlots } from '../scheduler/run-slots.ts'
 import { proveBatching } from './batching.ts'
+import type { CrashGuard } from './crash-guard.ts'
 import { checkGolden, settleGolden, type HostConditions } from './golden.ts'
+import { guardSession, whileMarked } from './guarded-session.ts'
 import { resolveOptions, type ResolvedOptions } from './options.ts'
 import { checkSignature, probeSession, type StoredSignature } from './probe.ts'
 import type { SessionPool, SharedSession } from './sessions.ts'
@@ -14,6 +16,8 @@ export interface LoadDeps {
   readonly storage: Pick<Storage, 'models'>
   readonly sessions: SessionPool
   readonly host: HostConditions
+  /** None where crashes are not remembered. */
+  readonly guard: CrashGuard | undefined
   readonly slots: RunSlots
   readonly cores: number
 }
@@ -49,23 +53,33 @@ export interface LoadOptions {
 
 /**
  * Fetches the files of a version, creates its session or shares that of an equal one, warms and probes it.
- * @throws HastenError of each of these; nothing stays behind then
+ * @throws HastenError of each of these, `model_crashed`; nothing stays behind then
  */
 export async function loadVersion(
   deps: LoadDeps,
-  project: string,
+  deployment: { readonly id: string; readonly project: string },
   version: DeploymentVersionRow,
   { signal, known }: LoadOptions,
 ): Promise<{ loaded: LoadedVersion; known: Known }> {
+  const { id, project } = deployment
+  deps.guard?.check(id, version.version)
   const model = known?.model ?? (await findModel(deps, project, version.modelId))
   const options = resolveOptions(model.session, version.options, deps.cores)
-  const shared = await deps.sessions.acquire(model, options.session, signal)
+  const marker = deps.guard?.mark(id, version.version)
+  const around = <T>(work: () => Promise<T>) => whileMarked(marker, work)
+  let shared: SharedSession | undefined
+  const release = async () => {
+    await shared?.release()
+    marker?.close()
+  }
   try {
-    const admitted = { deps, model, shared, options }
+    shared = await deps.sessions.acquire(model, options.session, { signal, around })
+    const { distrust } = shared
+    const admitted = { deps, model, session: guardSession(shared.session, marker), options, release, distrust }
     const found = known === undefined ? await admit(admitted, signal) : await admitAgain(admitted, known, signal)
     return { loaded: loadedVersion(admitted, found), known: found }
   } catch (error) {
-    await shared.release()
+    await release()
     throw error
   }
 }
@@ -79,14 +93,15 @@ async function findModel({ storage }: LoadDeps, project: string, id: string): Pr
 interface Opened {
   readonly deps: LoadDeps
   readonly model: ModelRow
-  readonly shared: SharedSession
+  readonly session: Session
   readonly options: ResolvedOptions
+  readonly distrust: () => void
+  readonly release: () => Promise<void>
 }
 
 /** Warms a session, and looks whether it answers as it should. */
 async function admit(opened: Opened, signal: AbortSignal): Promise<Known> {
-  const { deps, model, options } = opened
-  const { session } = opened.shared
+  const { deps, model, options, session } = opened
   checkSignature(session, model.signature as unknown as StoredSignature)
   const runs = await probe(opened, signal)
   const golden = options.goldenCheckMs === 0 ? undefined : await settleGolden(deps, model, options.session, runs)
@@ -101,15 +116,14 @@ async function admitAgain(opened: Opened, known: Known, signal?: AbortSignal): P
   return known
 }
 
-function probe({ model, options, shared }: Opened, signal?: AbortSignal) {
+function probe({ model, options, session }: Opened, signal?: AbortSignal) {
   const { allowNonFinite } = options
   const stored = model.signature as unknown as StoredSignature
-  return probeSession(shared.session, stored, { allowNonFinite, ...(signal === undefined ? {} : { signal }) })
+  return probeSession(session, stored, { allowNonFinite, ...(signal === undefined ? {} : { signal }) })
 }
 
 function loadedVersion(opened: Opened, known: Known): LoadedVersion {
-  const { shared, options, deps } = opened
-  const { session } = shared
+  const { session, options, deps } = opened
   const { maxQueue, maxInFlight, batching } = options
   const { observations } = known
   const lane = createLane({ session, slots: deps.slots, maxQueue, maxInFlight, batching, observations })
@@ -119,10 +133,10 @@ function loadedVersion(opened: Opened, known: Known): LoadedVersion {
     options,
     lane,
     probe: async () => void (await admitAgain(opened, known)),
-    distrust: () => shared.distrust(),
+    distrust: () => opened.distrust(),
     async retire() {
       await lane.drain()
-      await shared.release()
+      await opened.release()
     },
   }
 }

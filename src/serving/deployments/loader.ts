@@ -70,6 +70,7 @@ export function createLoader(deps: LoaderDeps, changed: () => void): Loader {
 
 function advance(life: Lifecycle, entry: Entry): void {
   if (entry.disposed) return
+  if (!entry.row.loaded) life.deps.guard?.forget(entry.row.id)
   const { active } = entry.row
   if (isAnswering(entry, active)) entry.serving = active
   const wanted = new Set(wantedVersions(entry.row))

@@ -6,15 +6,21 @@ import type { Runtime, Session, SessionOptions } from '../../engine/serving.ts'
 export interface SharedSession {
   readonly session: Session
   /** Nobody else gets this session any more. */
-  distrust(): void
+  readonly distrust: () => void
   /** Once; resolves when its memory has been freed, if nobody else uses it. */
   release(): Promise<void>
+}
+
+interface AcquireTerms {
+  readonly signal: AbortSignal
+  /** Goes around the part of a load that is in native code. */
+  readonly around: <T>(work: () => Promise<T>) => Promise<T>
 }
 
 /** The sessions of a process: versions of the same files and options share one, and so its weights. */
 export interface SessionPool {
   /** @throws HastenError of the cache and the runtime, `model_out_of_memory` */
-  acquire(model: ModelRow, options: SessionOptions, signal: AbortSignal): Promise<SharedSession>
+  acquire(model: ModelRow, options: SessionOptions, terms: AcquireTerms): Promise<SharedSession>
   /** Bytes of the model files that are loaded, being loaded, or not freed yet. */
   bytes(): number
 }
@@ -42,11 +48,12 @@ export function createSessionPool(deps: SessionPoolDeps): SessionPool {
   const pool = new Map<string, Shared>()
   let bytes = 0
 
-  function open(key: string, model: ModelRow, options: SessionOptions): Shared {
+  function open(key: string, model: ModelRow, options: SessionOptions, around: AcquireTerms['around']): Shared {
     const abort = new AbortController()
     const free = () => void (bytes -= model.sizeBytes)
     bytes += model.sizeBytes
-    const opened = openSession(deps, model, options, abort.signal, free)
+    const terms = { signal: abort.signal, around }
+    const opened = openSession(deps, model, options, terms, free)
     const shared = { key, opened, abort, users: 0 }
     pool.set(key, shared)
     opened.catch(() => {
@@ -68,9 +75,9 @@ export function createSessionPool(deps: SessionPoolDeps): SessionPool {
 
   return {
     bytes: () => bytes,
-    async acquire(model, options, signal) {
+    async acquire(model, options, { signal, around }) {
       const key = keyOf(model, options)
-      const shared = pool.get(key) ?? open(key, model, options)
+      const shared = pool.get(key) ?? open(key, model, options, around)
       shared.users++
       try {
         const { session } = await unlessAborted(shared.opened, signal)
@@ -87,13 +94,14 @@ async function openSession(
   { cache, runtime, makeRoom }: SessionPoolDeps,
   model: ModelRow,
   session: SessionOptions,
-  signal: AbortSignal,
+  { signal, around }: AcquireTerms,
   freed: () => void,
 ): Promise<Opened> {
   await makeRoom(model.sizeBytes)
   const files = await cache.materialize(model.files, { signal })
   try {
-    const opened = await runtime.createSession({ path: files.path(modelFile(model)) }, { session, signal })
+    const path = files.path(modelFile(model))
+    const opened = await around(() => runtime.createSession({ path }, { session, signal }))
     return {
       session: opened,
       async close() {

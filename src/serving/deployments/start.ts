@@ -6,6 +6,7 @@ import type { Catalog } from '../served-version.ts'
 import { createTraffic, type Traffic } from '../traffic/route.ts'
 import { createCatalog, type LoopState } from './catalog.ts'
 import { createEntry, updateEntry, type Entry } from './entry.ts'
+import { openCrashGuard } from './crash-guard.ts'
 import type { HostConditions } from './golden.ts'
 import { checkHealth } from './health.ts'
 import { createLoader, type Loader } from './loader.ts'
@@ -28,6 +29,8 @@ export interface DeploymentsDeps {
   readonly cores: number
   /** Bytes of models that may be loaded at once; no bound when absent. */
   readonly maxBytes?: number | undefined
+  /** Where it is kept which versions ran when a process died; not kept when absent. */
+  readonly crashDir?: string
   /** Who answers requests that name no version; the active version when absent. */
   readonly traffic?: Traffic
   /** Between two looks at the rows, which are also the heartbeat. Default 2 s; notifications come in between. */
@@ -57,7 +60,8 @@ export async function startDeployments(deps: DeploymentsDeps): Promise<RunningDe
   const state: LoopState = { first: undefined, stopping: false }
   const bell = createBell()
   const slots = createRunSlots(deps.cores)
-  const loader = createLoader({ ...deps, slots, entries }, bell.ring)
+  const guard = deps.crashDir === undefined ? undefined : await openCrashGuard(deps.crashDir)
+  const loader = createLoader({ ...deps, slots, entries, guard }, bell.ring)
   const reporter = { deployments: deps.storage.deployments, serverId: deps.serverId, url: deps.url }
   const stopListening = await deps.storage.listen(channel, bell.ring)
   const watch = createWatch()
@@ -74,6 +78,7 @@ export async function startDeployments(deps: DeploymentsDeps): Promise<RunningDe
       stopListening()
       for (const entry of entries.values()) loader.dispose(entry)
       await withinTime(loader.settled(), timeoutMs, () => deps.logger.warn('requests were still running at the end'))
+      guard?.close()
       await withdraw(deps)
     },
   }

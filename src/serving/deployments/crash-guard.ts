@@ -1,0 +1,159 @@
+import { closeSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync, writeSync } from 'node:fs'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import path from 'node:path'
+import { Type } from 'typebox'
+import { Check } from 'typebox/value'
+import { HastenError } from '../../errors.ts'
+import { isAlive, processIdentity } from './process-identity.ts'
+
+/** Says on disk that a version is in native code, so that the next process knows what ran when this one died. */
+export interface RunMarker {
+  enter(): void
+  leave(): void
+  /** Runs of versions that are suspected go one at a time, so that a second crash has one culprit; others at once. */
+  turn(): Promise<() => void>
+  close(): void
+}
+
+/** Remembers which versions ran when a process on this host died. */
+export interface CrashGuard {
+  /** @throws HastenError `model_crashed` when it ran at two deaths in a row */
+  check(deployment: string, version: number): void
+  mark(deployment: string, version: number): RunMarker
+  /** Gives the versions of a deployment another chance. */
+  forget(deployment: string): void
+  /** This process ends as it should. */
+  close(): void
+}
+
+const deathsAllowed = 1
+/** What happened longer ago has nothing to do with it. */
+const memoryMs = 86_400_000
+/** A suspect that has run so long without a crash runs as any other. */
+const probationMs = 600_000
+const recordBytes = 128
+const prefix = 'running-'
+const running = Buffer.from('R')
+const resting = Buffer.from(' ')
+
+const deathsSchema = Type.Record(Type.String(), Type.Object({ count: Type.Integer(), at: Type.Number() }))
+type Deaths = Record<string, { count: number; at: number }>
+
+const keyOf = (deployment: string, version: number) => `${deployment}/${version}`
+
+/** Opens the record of this host, and counts the deaths since it was last opened. `dir` may be shared by processes. */
+export async function openCrashGuard(dir: string): Promise<CrashGuard> {
+  await mkdir(dir, { recursive: true })
+  const file = path.join(dir, 'deaths.json')
+  let deaths = await countDeaths(dir, readDeaths(file))
+  writeDeaths(file, deaths)
+  const own = path.join(dir, `${prefix}${processIdentity(process.pid)}`)
+  const board = openBoard(own)
+  const openedAt = performance.now()
+  const turns = createTurns()
+  return {
+    check(deployment, version) {
+      const count = deaths[keyOf(deployment, version)]?.count ?? 0
+      if (count <= deathsAllowed) return
+      throw new HastenError(
+        'model_crashed',
+        `the server died ${count} times in a row while version ${version} was running`,
+      )
+    },
+    mark(deployment, version) {
+      const key = keyOf(deployment, version)
+      const isSuspect = () => key in deaths && performance.now() - openedAt < probationMs
+      return { ...board.add(key), turn: async () => (isSuspect() ? turns.take() : () => {}) }
+    },
+    forget(deployment) {
+      const known = Object.keys(deaths).filter((key) => key.startsWith(`${deployment}/`))
+      if (known.length === 0) return
+      // Another process may have counted meanwhile.
+      deaths = Object.fromEntries(Object.entries(readDeaths(file)).filter(([key]) => !known.includes(key)))
+      writeDeaths(file, deaths)
+    },
+    close: () => board.close(),
+  }
+}
+
+/** A version that did not run at the last death was not to blame for the one before; one that is refused stays so. */
+async function countDeaths(dir: string, before: Deaths): Promise<Deaths> {
+  const names = (await readdir(dir)).filter((name) => name.startsWith(prefix))
+  // Where no start time is known, one with our own number is our predecessor's.
+  const isLeft = (identity: string) => identity === processIdentity(process.pid) || !isAlive(identity)
+  const dead = names.filter((name) => isLeft(name.slice(prefix.length)))
+  if (dead.length === 0) return before
+  const ran = new Set<string>()
+  for (const name of dead) {
+    const place = path.join(dir, name)
+    for (const key of runningKeys(await readFile(place, 'utf8'))) ran.add(key)
+    await rm(place, { force: true })
+  }
+  // Nothing ran: whoever killed it did not mean a model.
+  if (ran.size === 0) return before
+  const kept = Object.entries(before).filter(([key, { count }]) => count > deathsAllowed && !ran.has(key))
+  const now = Date.now()
+  const counted = [...ran].map((key) => [key, { count: (before[key]?.count ?? 0) + 1, at: now }] as const)
+  return Object.fromEntries([...kept, ...counted])
+}
+
+function runningKeys(board: string): string[] {
+  return board.split('\n').flatMap((line) => (line.startsWith('R') ? [line.slice(1).trim()] : []))
+}
+
+function readDeaths(file: string): Deaths {
+  try {
+    const read = JSON.parse(readFileSync(file, 'utf8')) as unknown
+    if (!Check(deathsSchema, read)) return {}
+    return Object.fromEntries(Object.entries(read).filter(([, { at }]) => Date.now() - at < memoryMs))
+  } catch {
+    // None yet, or a file that broke with its disk.
+    return {}
+  }
+}
+
+function writeDeaths(file: string, deaths: Deaths): void {
+  const draft = `${file}.${process.pid}`
+  writeFileSync(draft, JSON.stringify(deaths))
+  renameSync(draft, file)
+}
+
+/**
+ * One line for each version, whose first byte says whether it runs. Writing a byte to the page cache takes about a
+ * microsecond, and what is there outlives the process.
+ */
+function openBoard(file: string) {
+  const board = openSync(file, 'w')
+  const free: number[] = []
+  let lines = 0
+  const write = (bytes: Buffer, line: number) => void writeSync(board, bytes, 0, bytes.length, line * recordBytes)
+  return {
+    add(key: string): Pick<RunMarker, 'enter' | 'leave' | 'close'> {
+      const line = free.pop() ?? lines++
+      write(Buffer.from(`${` ${key}`.padEnd(recordBytes - 1)}\n`), line)
+      let inside = 0
+      return {
+        enter: () => void (inside++ === 0 && write(running, line)),
+        leave: () => void (--inside === 0 && write(resting, line)),
+        close: () => void free.push(line),
+      }
+    },
+    close() {
+      closeSync(board)
+      unlinkSync(file)
+    },
+  }
+}
+
+function createTurns(): { take(): Promise<() => void> } {
+  let last = Promise.resolve()
+  return {
+    async take() {
+      const before = last
+      const { promise, resolve } = Promise.withResolvers<void>()
+      last = promise
+      await before
+      return resolve
+    },
+  }
+}
