@@ -44,7 +44,6 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
     serverId,
     host: { ...(await describeHost()), runtime: runtime.version },
     maxBytes: config.serveMemoryBytes,
-    crashDir: dataPaths(config.dataDir).crashes,
     url: config.publicServeUrl ?? `http://${urlHost(config.host)}:${config.servePort}`,
     cores: config.runsInFlight ?? (await usableCores(undefined, (await cpuAffinity()).length)),
   })
