@@ -48,7 +48,7 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
     cores: config.runsInFlight ?? (await usableCores(undefined, (await cpuAffinity()).length)),
   })
   const figures = startFigures({ catalog: deployments.catalog, deployments: storage.deployments, serverId, logger })
-  const tracing = await openTracingIfWanted(config, serverId)
+  const tracing = await openTracingIfWanted(config, serverId, logger)
   const stopping = new AbortController()
   const deps = {
     tracing,
@@ -88,10 +88,11 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
 async function openTracingIfWanted(
   { traceEndpoint: endpoint, traceShare: share }: Config,
   serverId: string,
+  logger: Logger,
 ): Promise<RunningTracing | undefined> {
   if (endpoint === undefined) return undefined
   const { openTracing } = await import('./tracing.ts')
-  return openTracing({ endpoint, share, serverId, version: readVersion() })
+  return openTracing({ endpoint, share, serverId, logger, version: readVersion() })
 }
 
 async function describeHost() {

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import {
   isSpanContextValid,
   ROOT_CONTEXT,
@@ -17,7 +18,7 @@ import {
   TracerProvider,
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace'
-import type { RequestTrace, Tracing } from '../telemetry.ts'
+import type { Logger, RequestTrace, Tracing } from '../telemetry.ts'
 
 export interface TracingOptions {
   /** Base address of a collector that takes OTLP over HTTP. */
@@ -27,6 +28,7 @@ export interface TracingOptions {
   readonly version: string
   /** Names the process: `srv_…`. */
   readonly serverId: string
+  readonly logger: Logger
 }
 
 export interface RunningTracing extends Tracing {
@@ -38,9 +40,10 @@ export interface RunningTracing extends Tracing {
 const maxQueueSize = 20_000
 const maxExportBatchSize = 512
 const scheduledDelayMillis = 1000
+const closeMs = 2000
 
 /** Exports spans of requests by OpenTelemetry. Headers, such as a token, are those of OTEL_EXPORTER_OTLP_HEADERS. */
-export function openTracing({ endpoint, share, version, serverId }: TracingOptions): RunningTracing {
+export function openTracing({ endpoint, share, version, serverId, logger }: TracingOptions): RunningTracing {
   const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/+$/, '')}/v1/traces` })
   const attributes = { 'service.name': 'hasten-serve', 'service.version': version, 'service.instance.id': serverId }
   const provider = new TracerProvider({
@@ -55,7 +58,11 @@ export function openTracing({ endpoint, share, version, serverId }: TracingOptio
       const span = tracer.startSpan(name, options, parentOf(traceparent))
       return requestTrace(tracer, span)
     },
-    close: async () => provider.shutdown(),
+    // Traces that nobody takes must not keep a process from ending.
+    close: async () => {
+      const sent = provider.shutdown().catch((error: unknown) => logger.warn({ err: error }, 'traces were not sent'))
+      await Promise.race([sent, setTimeout(closeMs, undefined, { ref: false })])
+    },
   }
 }
 

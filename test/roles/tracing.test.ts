@@ -90,7 +90,8 @@ afterEach(async () => {
 })
 
 async function start(share: number): Promise<void> {
-  tracing = openTracing({ endpoint: `${collector.url}/`, share, version: '1.2.3', serverId: 'srv_test' })
+  const given = { share, version: '1.2.3', serverId: 'srv_test', logger: silentLogger() }
+  tracing = openTracing({ endpoint: `${collector.url}/`, ...given })
   server = await listen(catalogOf([model]), { tracing })
 }
 
