@@ -88,6 +88,41 @@ test('of many steps of progress the last is kept, in few events', async () => {
   expect((await events('job.progress')).length).toBeLessThan(5)
 })
 
+test('of a training every end of an epoch is an event, and of the updates between them few are', async () => {
+  const at = { steps: 600, epochs: 3, learningRate: 0.01, etaMs: 1234.5 }
+  await recorder.stage('train', async () => {
+    for (let step = 1; step <= 600; step += 1) {
+      const epoch = Math.ceil(step / 200)
+      recorder.training({ ...at, step, epoch, loss: 1 / step })
+      const isEnd = step % 200 === 0
+      if (isEnd)
+        recorder.training({ ...at, step, epoch, loss: 0.5, validationLoss: 0.25, metric: 0.9, metricName: 'accuracy' })
+    }
+    return { value: undefined }
+  })
+  const metrics = (await events('job.metric')).map(({ data }) => data)
+  const ends = metrics.filter((data) => 'validation_loss' in data)
+  expect(ends.map(({ epoch, step }) => [epoch, step])).toEqual([
+    [1, 200],
+    [2, 400],
+    [3, 600],
+  ])
+  expect(metrics.length).toBeLessThan(10)
+  expect(metrics.at(-1)).toEqual({
+    stage: 'train',
+    step: 600,
+    steps: 600,
+    epoch: 3,
+    epochs: 3,
+    loss: 0.5,
+    learning_rate: 0.01,
+    validation_loss: 0.25,
+    metric: 0.9,
+    metric_name: 'accuracy',
+    eta_ms: 1235,
+  })
+})
+
 test('log lines become events', async () => {
   recorder.log('hello')
   await expect.poll(async () => (await events('job.log')).map(({ data }) => data['message'])).toEqual(['hello'])
