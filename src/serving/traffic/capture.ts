@@ -1,5 +1,6 @@
 import { npyDescriptor, type Feeds, type Tensor, type TensorInfo } from '../../engine/serving.ts'
 import type { Lane, LaneResult } from '../scheduler/lane.ts'
+import { copyBytes } from './copy.ts'
 import { isAllFinite } from './finite.ts'
 import { rowCountOf } from './rows.ts'
 
@@ -98,7 +99,7 @@ function choose(
 }
 
 function copyOf({ name, dtype, dims, bytes }: SampleArray): SampleArray {
-  return { name, dtype, dims, bytes: bytes.slice() }
+  return { name, dtype, dims, bytes: copyBytes(bytes) }
 }
 
 function viewOfSample(name: string, tensor: Tensor | undefined, row: number | undefined): SampleArray[] {

@@ -1,5 +1,6 @@
 import { HastenError } from '../../errors.ts'
 import { argmax, isFloat, numbersOf, type NumericTensor, type Tensor } from '../../engine/serving.ts'
+import { copyBytes } from './copy.ts'
 import { majorityOf, weighedVotes } from './vote.ts'
 import { floatTensor } from './float-tensor.ts'
 
@@ -50,7 +51,7 @@ function combineTensors(
   if (first.dtype === 'string') {
     const texts = tensors.map((tensor) => (tensor.dtype === 'string' ? tensor.strings : []))
     const chosen = majorityOf(texts, weights, (text) => Buffer.from(text).toString('latin1'))
-    return { ...first, strings: chosen.map((text) => text.slice()) }
+    return { ...first, strings: chosen.map(copyBytes) }
   }
   const numeric = tensors as readonly NumericTensor[]
   if (!isFloat(first)) return majorityOfNumbers(first, numeric, weights)

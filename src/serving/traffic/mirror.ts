@@ -3,6 +3,7 @@ import type { Feeds, Tensor } from '../../engine/serving.ts'
 import type { Lane, LaneRequest, LaneResult } from '../scheduler/lane.ts'
 import type { ServedVersion } from '../served-version.ts'
 import { compareOutputs, type Comparison } from './compare.ts'
+import { copyBytes } from './copy.ts'
 
 /** What came of a copy of a request. */
 interface MirrorEvents {
@@ -119,12 +120,12 @@ async function run(
 
 /** Two holders of one result, whose memory is given back when both have. */
 function share(result: LaneResult): { readonly own: LaneResult; readonly held: LaneResult } {
-  let holders = 2
-  const release = () => {
-    holders--
-    if (holders === 0) result.release()
+  const holders = new Set(['own', 'held'])
+  const releaseOf = (holder: string) => () => {
+    // Once each: a holder that gave it back twice would take it from the other.
+    if (holders.delete(holder) && holders.size === 0) result.release()
   }
-  return { own: { ...result, release }, held: { ...result, release } }
+  return { own: { ...result, release: releaseOf('own') }, held: { ...result, release: releaseOf('held') } }
 }
 
 function copyFeeds(feeds: Feeds): Feeds {
@@ -132,6 +133,6 @@ function copyFeeds(feeds: Feeds): Feeds {
 }
 
 function copyTensor(tensor: Tensor): Tensor {
-  if (tensor.dtype !== 'string') return { ...tensor, bytes: tensor.bytes.slice() }
-  return { ...tensor, strings: tensor.strings.map((text) => text.slice()) }
+  if (tensor.dtype !== 'string') return { ...tensor, bytes: copyBytes(tensor.bytes) }
+  return { ...tensor, strings: tensor.strings.map(copyBytes) }
 }

@@ -1,4 +1,5 @@
 import type { Feeds, Tensor } from '../../engine/serving.ts'
+import { copyBytes } from './copy.ts'
 
 type Tensors = Readonly<Record<string, Tensor>>
 
@@ -19,7 +20,7 @@ function pickTensorRows(tensor: Tensor, rows: readonly number[]): Tensor {
   if (tensor.dtype === 'string') {
     const each = tensor.strings.length / total
     const strings = rows.flatMap((row) => tensor.strings.slice(row * each, (row + 1) * each))
-    return { dtype: 'string', dims, strings: strings.map((text) => text.slice()) }
+    return { dtype: 'string', dims, strings: strings.map(copyBytes) }
   }
   const each = tensor.bytes.length / total
   const bytes = new Uint8Array(each * rows.length)
@@ -56,9 +57,9 @@ function replaceTensorRows(tensor: Tensor, other: Tensor, rows: readonly number[
     for (const [at, row] of rows.entries()) {
       strings.splice(row * each, each, ...other.strings.slice(at * each, (at + 1) * each))
     }
-    return { ...tensor, strings: strings.map((text) => text.slice()) }
+    return { ...tensor, strings: strings.map(copyBytes) }
   }
-  const bytes = tensor.bytes.slice()
+  const bytes = copyBytes(tensor.bytes)
   const each = bytes.length / total
   for (const [at, row] of rows.entries()) bytes.set(other.bytes.subarray(at * each, (at + 1) * each), row * each)
   return { ...tensor, bytes }

@@ -70,8 +70,10 @@ export async function openVersion(
 
 const never = new AbortController().signal
 
+/** Its bytes are a Buffer, as those of bodies are: slices of one are views. */
 export function requestOf(rows: readonly (readonly number[])[], over: Partial<LaneRequest> = {}): LaneRequest {
-  const feeds = { x: tensorOf('float32', [rows.length, 3], Float32Array.from(rows.flat())) }
+  const bytes = Buffer.from(Float32Array.from(rows.flat()).buffer)
+  const feeds: LaneRequest['feeds'] = { x: { dtype: 'float32', dims: [rows.length, 3], bytes } }
   return { feeds, outputs: undefined, signal: never, deadlineAt: undefined, ...over }
 }
 
