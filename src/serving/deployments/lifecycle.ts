@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { HastenError } from '../../errors.ts'
 import type { Logger } from '../../telemetry.ts'
 import type { ServedVersion } from '../served-version.ts'
@@ -76,13 +77,24 @@ export function makeIdle(life: Lifecycle, entry: Entry, slot: Slot): Promise<voi
   return free(life, labelsOf(entry, slot), loaded)
 }
 
-/** Lets go of a version: it ends the requests it has, and its memory is freed. */
+/** Lets go of a version: it ends the requests it has, also those that wait for it to be loaded, and is freed then. */
 export function retire(life: Lifecycle, entry: Entry, slot: Slot): void {
   entry.slots.delete(slot.row.version)
-  slot.loading?.abort.abort()
-  if (slot.loaded === undefined) return
+  const isAwaited = slot.loading !== undefined && slot.gate !== undefined && slot.gate.busy() > 0
+  if (!isAwaited) slot.loading?.abort.abort()
+  if (!isAwaited && slot.loaded === undefined) return
   entry.retiring.add(slot)
-  void free(life, labelsOf(entry, slot), slot.loaded).then(() => entry.retiring.delete(slot))
+  const ended = track(life, life.retirements, end(life, entry, slot))
+  void ended.then(() => entry.retiring.delete(slot))
+}
+
+async function end(life: Lifecycle, entry: Entry, slot: Slot): Promise<void> {
+  if (slot.loading !== undefined) {
+    await slot.loading.done
+    // Those that waited get into the lane first, which takes no more once it is told to end.
+    await setImmediate()
+  }
+  if (slot.loaded !== undefined) await free(life, labelsOf(entry, slot), slot.loaded)
 }
 
 function free(life: Lifecycle, labels: object, loaded: LoadedVersion): Promise<void> {

@@ -71,6 +71,35 @@ describe('a version that nobody asks for', () => {
   })
 })
 
+test('a request that waits for a cold version is answered, though another version replaces it meanwhile', async () => {
+  const cache = await bench.openCache()
+  const hold = Promise.withResolvers<void>()
+  let held = ''
+  const server = await bench.serve({
+    cache: {
+      ...cache,
+      async materialize(files, options) {
+        if (files[0]!.sha256 === held) await hold.promise
+        return cache.materialize(files, options)
+      },
+    },
+  })
+  await deploy('overtaken', 7, { options: { idle_unload_ms: 0 } })
+  await untilReady(server.url, 'overtaken')
+  await untilIdle(server.url, 'overtaken')
+  held = (await bench.store('overtaken', scale(7))).sha256
+  const waiting = ask(server.url, 'overtaken')
+  const { lane } = server.deployments.catalog.find(project, 'overtaken')
+  await eventually(async () => (lane.state().queued === 1 ? true : undefined))
+  const { id: modelId } = await bench.store('overtaken', scale(8))
+  await bench.storage.deployments.addVersion(project, 'overtaken', { modelId })
+  await untilReady(server.url, 'overtaken', 2)
+  expect(await ask(server.url, 'overtaken')).toMatchObject({ data: [8, 16], model_version: '2' })
+  hold.resolve()
+  expect(await waiting).toMatchObject({ data: [7, 14], model_version: '1' })
+  await remove('overtaken')
+})
+
 describe('a bound on memory', () => {
   const padding = 20_000
   test('lets the least recently used give way, and the next request brings it back', async () => {
