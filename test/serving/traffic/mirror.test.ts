@@ -57,13 +57,27 @@ describe('a mirror', () => {
   test('copies inputs, whose memory is gone with the answer, and asks for the same outputs', async () => {
     const [primary, candidate] = [await load(1, scaled(1)), await load(2, scaled(1))]
     const { lane, log } = mirrorOf(primary, candidate)
-    const request = requestOf([[1, 2, 3]], { outputs: ['total'] })
-    const answer = lane.submit(request)
-    take(await answer, 'total')
-    const { x } = request.feeds
-    if (x?.dtype === 'float32') x.bytes.fill(0)
+    // As a body is: a Buffer, of which `slice` makes no copy.
+    const body = Buffer.from(Float32Array.of(1, 2, 3).buffer)
+    const feeds = { x: { dtype: 'float32' as const, dims: [1, 3], bytes: body } }
+    take(await lane.submit(requestOf([], { feeds, outputs: ['total'] })), 'total')
+    body.fill(0)
     await expect.poll(() => log.compared).toHaveLength(1)
     expect(log.compared[0]).toMatchObject({ agrees: true, rows: 0, maxAbs: 0, means: { expected: 6, actual: 6 } })
+  })
+
+  test('holds the answer until it was compared, also when a client gives it back twice', async () => {
+    const slots = createRunSlots(1)
+    const [primary, candidate] = [await load(1, scaled(1)), await load(2, scaled(1), slots)]
+    const { lane, log } = mirrorOf(primary, candidate)
+    slots.take()
+    const answer = await lane.submit(requestOf([[1, 2, 3]]))
+    answer.release()
+    answer.release()
+    expect(primary.lent()).toBe(1)
+    slots.give()
+    await expect.poll(() => log.compared).toHaveLength(1)
+    expect(primary.lent()).toBe(0)
   })
 
   test('leaves out what is not wanted, and what fails on the primary', async () => {

@@ -53,6 +53,29 @@ describe('a shadow behind HTTP', () => {
   })
 })
 
+describe('requests of binary tensors', () => {
+  test('are compared by what was sent, though the body is gone when the shadow runs', async () => {
+    const row = await deployVersions(bench, 'binary', [scaled(1), scaled(1)], { shadow: { version: 2, share: 1 } })
+    const { url } = await serveTraffic(bench, 'binary', [1, 2])
+    // Large enough for a body of its own memory, which is freed with the answer.
+    const rows = 20_000
+    const data = Float32Array.from({ length: 3 * rows }, (_, index) => index % 7)
+    const input = { name: 'x', datatype: 'FP32', shape: [rows, 3], parameters: { binary_data_size: data.byteLength } }
+    const json = JSON.stringify({ inputs: [input], parameters: { binary_data_output: true } })
+    const response = await fetch(`${url}/v2/models/binary/infer`, {
+      method: 'POST',
+      headers: { 'inference-header-content-length': String(json.length) },
+      body: Buffer.concat([Buffer.from(json), Buffer.from(data.buffer)]),
+    })
+    expect(response.status).toBe(200)
+    await response.arrayBuffer()
+    const figures = await figuresOf<ShadowFigures>(bench, row, shadow, ({ compared }) => compared === 1)
+    expect(figures).toMatchObject({ agreed: 1, rows, flips: 0, max_abs: 0, failed: 0 })
+    expect(figures.drift.candidate.first.sum).toBe(figures.drift.primary.first.sum)
+    expect(figures.drift.primary.first.sum).toBeGreaterThan(1)
+  })
+})
+
 describe('a split behind HTTP', () => {
   test('answers by the versions it names, the same one for a key, and tells which', async () => {
     const split = [1, 2].map((version) => ({ version, weight: 1 }))
