@@ -33,7 +33,7 @@ type Options = PassOptions<'prune.structured'>
 export const pruneStructuredPass = definePass({
   name: 'prune.structured',
   stage: 'optimize',
-  version: 2,
+  version: 3,
   async run(original, options, context) {
     const base = prepare(original)
     const model = cloneModel(base)

@@ -34,6 +34,16 @@ describe('channels that are always 0 go without a trace', () => {
     const { model } = await applyPass('prune.structured', decodedModel(spec), quarter)
     expect(nodeOf(model, 'depthwise').attributes.get('group')).toMatchObject({ value: 6n })
   })
+
+  test('the number of heads follows, as the attention that simplify fuses', async () => {
+    const written = decodedModel((pruningCases['attention heads'] as (typeof pruningCases)[string]).spec)
+    const { model: fused } = await applyPass('simplify', written)
+    const attend = [...fused.graph.nodes].find(({ opType }) => opType === 'MultiHeadAttention')!
+    expect(attend.attributes.get('num_heads')).toMatchObject({ value: 4n })
+    const { model } = await applyPass('prune.structured', fused, quarter)
+    expect(nodeOf(model, attend.name).attributes.get('num_heads')).toMatchObject({ value: 3n })
+    expect(dimsOf(model, 'wq')).toEqual([8, 9])
+  })
 })
 
 const image = { x: floats([2, 3, 6, 6], (index) => noise(index, 9)) }
@@ -122,6 +132,25 @@ test('what a subgraph reads stays', async () => {
   const { modified, notes } = await applyPass('prune.structured', decodedModel(spec), quarter)
   expect(modified).toBe(false)
   expect(notes.find(({ node }) => node === 'c')?.reason).toMatch(/If/)
+})
+
+test.each([
+  [
+    'a mask for each head',
+    ['', '', 'mask'],
+    { mask: floats([1, 4, 5, 5], noise) },
+    /its mask has a part for each head/,
+  ],
+  ['a bias', ['mask'], { mask: floats([36], noise) }, /it has a bias or a past/],
+])('heads of a kernel that reads %s stay', async (_name, more, initializers, reason) => {
+  const { spec } = pruningCases['heads of the attention kernel'] as (typeof pruningCases)[string]
+  const nodes = spec.nodes.map((node): (typeof spec.nodes)[number] =>
+    node[4] === 'attend' ? [node[0], ['q', 'k', 'v', ...more], node[2], node[3] ?? {}, node[4]] : node,
+  )
+  const changed = decodedModel({ ...spec, nodes, initializers: { ...spec.initializers, ...initializers } })
+  const { modified, notes } = await applyPass('prune.structured', changed, quarter)
+  expect(modified).toBe(false)
+  expect(notes.map((note) => note.reason).join('\n')).toMatch(reason)
 })
 
 const chain = () => {

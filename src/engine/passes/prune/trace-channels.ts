@@ -76,7 +76,7 @@ function createWalk(model: Model, { throughNorms }: TraceOptions, state: State):
 
 function visit(node: Node, walk: Walk): void {
   const isPlain = subgraphsOf(node).length === 0
-  const rule = node.domain === '' && isPlain ? channelRules[node.opType] : undefined
+  const rule = isPlain ? channelRules[node.domain]?.[node.opType] : undefined
   const general = isPlain && opDefinition(node)?.elementwise === true ? elementwiseRule : undefined
   const reason = (rule ?? general ?? unknownRule)(node, walk)
   if (reason === undefined) return

@@ -299,6 +299,31 @@ pruningCases['attention heads'] = {
   after: { wq: [8, 9], wk: [8, 9], wv: [8, 9], bq: [9], wo: [9, 8] },
 }
 
+pruningCases['heads of the attention kernel'] = {
+  spec: attention(
+    [
+      ...['q', 'k', 'v'].flatMap((name): ModelSpec['nodes'] => [
+        ['MatMul', ['x', `w${name}`], [`m${name}`], {}, name],
+        ['Add', [`m${name}`, `b${name}`], [name]],
+      ]),
+      ['com.microsoft:MultiHeadAttention', ['q', 'k', 'v', '', '', 'mask'], ['joined'], { num_heads: heads }, 'attend'],
+      ['MatMul', ['joined', 'wo'], ['y'], {}, 'output'],
+    ],
+    {
+      wq: deadSlices([8, width], 1, deadHead, 2),
+      wk: deadSlices([8, width], 1, deadHead, 3),
+      wv: deadSlices([8, width], 1, deadHead, 4),
+      bq: deadSlices([width], 0, deadHead, 5),
+      bk: deadSlices([width], 0, deadHead, 6),
+      bv: deadSlices([width], 0, deadHead, 7),
+      wo: weight([width, 8], 8),
+      mask: floats([1, 1, 5, 5], (index) => noise(index, 10)),
+    },
+  ),
+  feeds: { x: tokens },
+  after: { wq: [8, 9], wk: [8, 9], wv: [8, 9], bq: [9], wo: [9, 8] },
+}
+
 const fusedDead = [0, 1, 2].flatMap((part) => deadHead.map((index) => part * width + index))
 
 pruningCases['attention heads of one fused projection'] = {
