@@ -1,5 +1,5 @@
 import { closeSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync, writeSync } from 'node:fs'
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { Type } from 'typebox'
 import { Check } from 'typebox/value'
@@ -45,56 +45,66 @@ const keyOf = (deployment: string, version: number) => `${deployment}/${version}
 export async function openCrashGuard(dir: string): Promise<CrashGuard> {
   await mkdir(dir, { recursive: true })
   const file = path.join(dir, 'deaths.json')
-  let deaths = await countDeaths(dir, readDeaths(file))
-  writeDeaths(file, deaths)
-  const own = path.join(dir, `${prefix}${processIdentity(process.pid)}`)
-  const board = openBoard(own)
+  await countDeaths(dir, file)
+  const board = openBoard(path.join(dir, `${prefix}${processIdentity(process.pid)}`))
   const openedAt = performance.now()
   const turns = createTurns()
   return {
     check(deployment, version) {
-      const count = deaths[keyOf(deployment, version)]?.count ?? 0
+      // Read each time: other processes of this host count too.
+      const count = readDeaths(file)[keyOf(deployment, version)]?.count ?? 0
       if (count <= deathsAllowed) return
-      throw new HastenError(
-        'model_crashed',
-        `the server died ${count} times in a row while version ${version} was running`,
-      )
+      const detail = `the server died ${count} times in a row while version ${version} was running`
+      throw new HastenError('model_crashed', detail)
     },
     mark(deployment, version) {
       const key = keyOf(deployment, version)
-      const isSuspect = () => key in deaths && performance.now() - openedAt < probationMs
+      const wasThere = key in readDeaths(file)
+      const isSuspect = () => wasThere && performance.now() - openedAt < probationMs
       return { ...board.add(key), turn: async () => (isSuspect() ? turns.take() : () => {}) }
     },
     forget(deployment) {
-      const known = Object.keys(deaths).filter((key) => key.startsWith(`${deployment}/`))
-      if (known.length === 0) return
-      // Another process may have counted meanwhile.
-      deaths = Object.fromEntries(Object.entries(readDeaths(file)).filter(([key]) => !known.includes(key)))
-      writeDeaths(file, deaths)
+      const deaths = Object.entries(readDeaths(file))
+      const others = deaths.filter(([key]) => !key.startsWith(`${deployment}/`))
+      if (others.length < deaths.length) writeDeaths(file, Object.fromEntries(others))
     },
     close: () => board.close(),
   }
 }
 
 /** A version that did not run at the last death was not to blame for the one before; one that is refused stays so. */
-async function countDeaths(dir: string, before: Deaths): Promise<Deaths> {
-  const names = (await readdir(dir)).filter((name) => name.startsWith(prefix))
-  // Where no start time is known, one with our own number is our predecessor's.
-  const isLeft = (identity: string) => identity === processIdentity(process.pid) || !isAlive(identity)
-  const dead = names.filter((name) => isLeft(name.slice(prefix.length)))
-  if (dead.length === 0) return before
+async function countDeaths(dir: string, file: string): Promise<void> {
   const ran = new Set<string>()
-  for (const name of dead) {
-    const place = path.join(dir, name)
-    for (const key of runningKeys(await readFile(place, 'utf8'))) ran.add(key)
-    await rm(place, { force: true })
+  for (const name of await readdir(dir)) {
+    if (!name.startsWith(prefix) || !isLeft(name.slice(prefix.length))) continue
+    for (const key of runningKeys(await takeOver(dir, name))) ran.add(key)
   }
   // Nothing ran: whoever killed it did not mean a model.
-  if (ran.size === 0) return before
+  if (ran.size === 0) return
+  const before = readDeaths(file)
   const kept = Object.entries(before).filter(([key, { count }]) => count > deathsAllowed && !ran.has(key))
   const now = Date.now()
   const counted = [...ran].map((key) => [key, { count: (before[key]?.count ?? 0) + 1, at: now }] as const)
-  return Object.fromEntries([...kept, ...counted])
+  writeDeaths(file, Object.fromEntries([...kept, ...counted]))
+}
+
+/** Where no start time is known, a board with our own number is our predecessor's. */
+function isLeft(identity: string): boolean {
+  return identity === processIdentity(process.pid) || !isAlive(identity)
+}
+
+/** Reads a board and removes it, so that its death is counted once; empty when another process was first. */
+async function takeOver(dir: string, name: string): Promise<string> {
+  const mine = path.join(dir, `taken-${process.pid}-${name}`)
+  try {
+    await rename(path.join(dir, name), mine)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
+    throw error
+  }
+  const board = await readFile(mine, 'utf8')
+  await rm(mine)
+  return board
 }
 
 function runningKeys(board: string): string[] {

@@ -69,7 +69,16 @@ test('a process that ends as it should leaves nothing, whatever ran', async () =
   await live([7], 'guard.close()')
   await live([7], 'guard.close()')
   expect(await refused()).toEqual([])
-  expect(readdirSync(dir)).toEqual(['deaths.json'])
+  expect(readdirSync(dir)).toEqual([])
+})
+
+test('a death is counted once, however many processes start at a time', async () => {
+  await live([7])
+  const guards = await Promise.all([openCrashGuard(dir), openCrashGuard(dir), openCrashGuard(dir)])
+  expect(() => guards[2].check('dep_1', 7)).not.toThrow()
+  guards[0].close()
+  await live([7])
+  expect(await refused()).toEqual([7])
 })
 
 test('the record of a process that lives is left alone', async () => {
