@@ -26,6 +26,7 @@ const bytes = plain<number>(readBytes)
 const optionalBytes = plain<number | undefined>(readBytes)
 const flag = plain<boolean>((value) => readChoice(value, ['true', 'false']) === 'true')
 const list = plain<readonly string[]>((value) => value.split(',').map((item) => item.trim()))
+const positive = plain<number>(readPositive)
 const share = plain<number>(readShare)
 const labels = plain<Readonly<Record<string, string>>>(readLabels)
 const secret: Describe<string | undefined> = (env, fallback, help) => ({
@@ -68,6 +69,13 @@ export const settings = {
   maxInferBytes: bytes('MAX_INFER_BYTES', gibibyte / 16, 'Largest prediction request, also when decompressed'),
   maxJsonTensorBytes: bytes('MAX_JSON_TENSOR_BYTES', 2 ** 24, 'Largest tensor accepted as JSON text'),
   rateLimit: integer('RATE_LIMIT', 1200, 'API requests a minute for one key or address; 0 for no limit'),
+  serveProcesses: positive('SERVE_PROCESSES', 1, 'Data planes of this host behind one port; SIGHUP replaces them'),
+  serveProcess: integer('SERVE_PROCESS', 0, 'Which of several data planes this is; set by the process above them'),
+  serveWhenLoaded: flag(
+    'SERVE_WHEN_LOADED',
+    false,
+    'Listen only once the deployments have been loaded or have failed; set for a data plane that replaces another',
+  ),
   serveRateLimit: integer(
     'SERVE_RATE_LIMIT',
     0,
@@ -213,6 +221,12 @@ const byteUnits: Readonly<Record<string, number>> = {
   KiB: 2 ** 10,
   MiB: 2 ** 20,
   GiB: 2 ** 30,
+}
+
+function readPositive(value: string): number {
+  const count = readInteger(value)
+  if (count === 0) throw new Error('expected a whole number from 1, got "0"')
+  return count
 }
 
 function readShare(value: string): number {

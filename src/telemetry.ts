@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Registry } from '@prometheus-io/client'
+import { ClusterRegistry, collectDefaultMetrics, Registry } from '@prometheus-io/client'
 import { pino, type DestinationStream, type Logger } from 'pino'
 
 export type { Logger } from 'pino'
@@ -36,6 +36,20 @@ export function createMetrics(): Registry {
   const register = new Registry()
   collectDefaultMetrics({ register })
   return register
+}
+
+/** In a process above several: what all of them measure, added up. */
+export function createClusterMetrics(): { scrape(): Promise<string> } {
+  ClusterRegistry.setRegistries(new Registry())
+  const registry = new ClusterRegistry()
+  return { scrape: async () => registry.clusterMetrics() }
+}
+
+/** In one of several: lets the process above read this registry. */
+export function shareMetrics(metrics: Registry): void {
+  ClusterRegistry.setRegistries(metrics)
+  // Listens for the question from here on.
+  void new ClusterRegistry()
 }
 
 type SpanAttributes = Readonly<Record<string, string | number>>

@@ -7,6 +7,8 @@ import { createLogger, type Logger } from '../telemetry.ts'
 /** A role that runs: where it answers (if it listens) and how to stop it. */
 export interface RunningRole {
   readonly url?: string
+  /** What SIGHUP does; it ends a role that has no answer to it. */
+  onHangup?(): void
   close(): Promise<void>
 }
 
@@ -33,7 +35,10 @@ export async function runRole(role: string, start: StartRole): Promise<void> {
   const logger = createLogger({ level: config.logLevel, role })
   const running = await start(config, logger)
   const delay = config.shutdownDelayMs + config.shutdownGraceMs + 5000
-  const grace = closeWithGrace({ delay, logger, skip: [...crashSignals] }, async ({ err, signal }) => {
+  const survivesHangup = running.onHangup !== undefined
+  if (survivesHangup) process.on('SIGHUP', () => running.onHangup?.())
+  const skip = [...crashSignals, ...(survivesHangup ? (['SIGHUP'] as const) : [])]
+  const grace = closeWithGrace({ delay, logger, skip }, async ({ err, signal }) => {
     if (err !== undefined) logger.error({ err }, 'stopping after an error')
     else logger.info({ signal }, 'stopping')
     await running.close()

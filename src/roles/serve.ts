@@ -1,3 +1,5 @@
+import cluster from 'node:cluster'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../config.ts'
 import { dataPaths } from '../config.ts'
 import { cpuAffinity, describeCpu } from '../jobs/hosts/cpu.ts'
@@ -6,11 +8,13 @@ import {
   buildServing,
   createKeyAuthorizer,
   createOpenAuthorizer,
+  drainConnections,
   limitRate,
   startDeployments,
   startFigures,
   startGrpc,
   startTraffic,
+  type RunningDeployments,
   type RunningGrpc,
 } from '../serving/index.ts'
 import { newId, openCache, openStorage, type Storage } from '../storage/index.ts'
@@ -18,20 +22,27 @@ import { createMetrics, type Logger } from '../telemetry.ts'
 import { openDatabase } from './database.ts'
 import { announceStop, closeAll, type RunningRole } from './lifecycle.ts'
 import { createRuntime } from './runtime.ts'
+import { scrapeThroughParent } from './shared-metrics.ts'
 import type { RunningTracing } from './tracing.ts'
 import { urlHost } from './url-host.ts'
 import { readVersion } from './version.ts'
 
-/** The data plane: keeps the deployments of the database loaded, and answers /v2 with them. */
+/** The data plane, or several of them behind one port. */
 export async function startServe(config: Config, logger: Logger): Promise<RunningRole> {
+  if (config.serveProcesses === 1 || cluster.isWorker) return startDataPlane(config, logger)
+  const { startServeProcesses } = await import('./serve-processes.ts')
+  return startServeProcesses(config, logger)
+}
+
+/** How long clients have to let go of their connections, before idle ones are cut. */
+const drainMs = 500
+
+/** Keeps the deployments of the database loaded, and answers /v2 with them. */
+async function startDataPlane(config: Config, logger: Logger): Promise<RunningRole> {
   const database = await openDatabase(config, logger)
   const storage = await openStorage({ connectionString: database.connectionString, logger })
   const runtime = await createRuntime(config.runtime)
-  const cache = await openCache({
-    dir: `${dataPaths(config.dataDir).cache}-serve`,
-    maxBytes: config.cacheBytes,
-    artifacts: storage.artifacts,
-  })
+  const cache = await openOwnCache(config, storage)
   const metrics = createMetrics()
   const serverId = newId('srv')
   const traffic = startTraffic({ storage, logger, metrics, serverId })
@@ -59,11 +70,13 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
     version: readVersion(),
     limits: { maxBodyBytes: config.maxInferBytes, maxJsonBytes: config.maxJsonTensorBytes },
   }
-  const app = buildServing({ ...deps, metrics })
+  const scrape = cluster.isWorker ? scrapeThroughParent(metrics) : undefined
+  const app = buildServing({ ...deps, metrics, scrape })
   let grpc: RunningGrpc | undefined
   const close = async () =>
     closeAll([
       async () => announceStop(stopping, config),
+      async () => drainConnections(app, drainMs),
       async () => Promise.all([app.close(), grpc?.close({ timeoutMs: config.shutdownGraceMs })]),
       async () => tracing?.close(),
       async () => figures.stop(),
@@ -74,6 +87,7 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
       async () => database.close(),
     ])
   try {
+    if (config.serveWhenLoaded) await untilStarted(deployments)
     const url = await app.listen({ host: config.host, port: config.servePort })
     grpc = await startGrpcIfWanted(config, deps)
     return { url, close }
@@ -82,6 +96,18 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
     await close()
     throw error
   }
+}
+
+/** Each process has its own: a cache removes what it does not know. */
+async function openOwnCache({ dataDir, cacheBytes: maxBytes, serveProcess }: Config, { artifacts }: Storage) {
+  const suffix = serveProcess === 0 ? '' : `-${serveProcess}`
+  return openCache({ dir: `${dataPaths(dataDir).cache}-serve${suffix}`, maxBytes, artifacts })
+}
+
+const lookMs = 50
+
+async function untilStarted({ catalog }: RunningDeployments): Promise<void> {
+  while (!catalog.started()) await delay(lookMs)
 }
 
 /** Loads OpenTelemetry only where somebody collects traces. */

@@ -4,5 +4,6 @@ export { startDeployments, type DeploymentsDeps, type RunningDeployments } from 
 export { startFigures } from './figures.ts'
 export { startGrpc, type RunningGrpc } from './grpc/server.ts'
 export { buildServing } from './protocol/app.ts'
+export { drainConnections } from './protocol/drain.ts'
 export { limitRate } from './rate-limit.ts'
 export { startTraffic } from './traffic/start.ts'

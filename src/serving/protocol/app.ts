@@ -32,6 +32,8 @@ interface ServingDeps {
   readonly catalog: Catalog
   readonly authorize: Authorize
   readonly metrics: Registry
+  /** Text of the metrics; of `metrics` alone when absent. */
+  readonly scrape?: (() => Promise<string>) | undefined
   readonly logger: Logger
   /** Of this software, for GET /v2. */
   readonly version: string
@@ -73,6 +75,7 @@ export function buildServing(deps: ServingDeps): FastifyInstance {
   acceptAnyBody(app, limits)
   installProblems(app)
   registerServingMetrics(deps.metrics, deps.catalog)
+  if (deps.stopping !== undefined) sendAway(app, deps.stopping)
   app.register(probeRoutes, routeDeps)
   app.register(openRoutes, routeDeps)
   // Hung on the root of everything else, so that no route can be reached around it.
@@ -150,6 +153,14 @@ function traceRequests(app: FastifyInstance, tracing: Tracing): void {
       isFault,
       attributes: { 'http.response.status_code': reply.raw.statusCode },
     })
+    done()
+  })
+}
+
+/** A server that is about to stop asks each client for another connection, which a balancer gives to another server. */
+function sendAway(app: FastifyInstance, stopping: AbortSignal): void {
+  app.addHook('onRequest', (_request, reply, done) => {
+    if (stopping.aborted) reply.raw.shouldKeepAlive = false
     done()
   })
 }

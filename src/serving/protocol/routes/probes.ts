@@ -4,7 +4,10 @@ import type { RouteDeps } from '../app.ts'
 import { addPath } from './route.ts'
 
 /** Kubernetes probes and Prometheus metrics. A server about to stop is not ready, so that balancers turn away first. */
-export async function probeRoutes(app: FastifyInstance, { catalog, metrics, stopping }: RouteDeps): Promise<void> {
+export async function probeRoutes(
+  app: FastifyInstance,
+  { catalog, metrics, scrape, stopping }: RouteDeps,
+): Promise<void> {
   const ok = { status: 'ok' }
   const answerReady = () => {
     const reason = stopping?.aborted === true ? 'the server is shutting down' : catalog.unready()
@@ -22,6 +25,7 @@ export async function probeRoutes(app: FastifyInstance, { catalog, metrics, stop
     },
   })
   addPath(app, '/metrics', {
-    GET: async (_request, reply) => reply.header('content-type', metrics.contentType).send(await metrics.metrics()),
+    GET: async (_request, reply) =>
+      reply.header('content-type', metrics.contentType).send(await (scrape ?? metrics.metrics.bind(metrics))()),
   })
 }
