@@ -7,7 +7,6 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Client } from '../../src/cli/client.ts'
-import { bootstrap, defaultResamples } from '../../src/engine/measure/bootstrap.ts'
 import { reportFailure } from '../../src/roles/lifecycle.ts'
 import {
   change,
@@ -22,6 +21,7 @@ import {
   type Digit,
   type Prediction,
 } from '../lib/digits.ts'
+import { differenceOf, mean, percent, ratioOf } from '../lib/estimate.ts'
 
 const name = 'digits'
 /** What a request names: the cascade, or one version, which bypasses it. */
@@ -31,8 +31,6 @@ const order: readonly Way[] = ['cascade', 'large', 'small']
 
 const rounds = 3
 const warmUps = 100
-/** Digits in a row that the bootstrap draws together. */
-const blockLength = 25
 
 interface Thresholds {
   readonly choice: { readonly threshold: number; readonly accuracy: number; readonly share: number } | null
@@ -84,29 +82,6 @@ async function measure(serve: Client, digits: readonly Digit[]): Promise<Measure
   return measured
 }
 
-const percent = (share: number) => `${(100 * share).toFixed(2)} %`
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
-
-/** Means of blocks of digits, so that neighbours, which are not independent, are drawn together. */
-function blocksOf(values: readonly number[]): number[] {
-  const count = Math.ceil(values.length / blockLength)
-  return Array.from({ length: count }, (_, index) => mean(values.slice(index * blockLength, (index + 1) * blockLength)))
-}
-
-function intervalOf(first: readonly number[], second: readonly number[], compare: (a: number, b: number) => number) {
-  const [a, b] = [blocksOf(first), blocksOf(second)]
-  const drawn = (values: readonly number[], weights: Uint32Array) =>
-    values.reduce((sum, value, index) => sum + value * (weights[index] ?? 0), 0) / values.length
-  return bootstrap(a.length, { seed: 1, resamples: defaultResamples }, (weights) =>
-    compare(drawn(a, weights), drawn(b, weights)),
-  )
-}
-
-function ratioOf(first: readonly number[], second: readonly number[]): string {
-  const [low, high] = intervalOf(first, second, (a, b) => a / b)
-  return `${(mean(first) / mean(second)).toFixed(3)} (95 %: ${low.toFixed(3)} to ${high.toFixed(3)})`
-}
-
 function report(measured: Measured, digits: readonly Digit[]): void {
   const times = (way: Way) => measured[way].map(({ ms }) => ms)
   const serverTimes = (way: Way) => measured[way].map(({ serverMs }) => serverMs)
@@ -126,9 +101,7 @@ function report(measured: Measured, digits: readonly Digit[]): void {
   ])
   say(`\nmean latency, cascade / large:  ${ratioOf(times('cascade'), times('large'))}`)
   say(`of it running, cascade / large: ${ratioOf(serverTimes('cascade'), serverTimes('large'))}`)
-  const delta = mean(right('cascade')) - mean(right('large'))
-  const [least, most] = intervalOf(right('cascade'), right('large'), (a, b) => a - b)
-  say(`accuracy, cascade - large:      ${percent(delta)} (95 %: ${percent(least)} to ${percent(most)})`)
+  say(`accuracy, cascade - large:      ${differenceOf(right('cascade'), right('large'))}`)
 }
 
 async function main(): Promise<void> {
