@@ -194,6 +194,7 @@ export function dataPaths(dataDir: string) {
     cache: path.join(root, 'cache'),
     work: path.join(root, 'work'),
     slots: path.join(root, 'slots'),
+    crashes: path.join(root, 'crashes'),
     hostId: path.join(root, 'host-id'),
     adminKey: path.join(root, 'admin-key'),
     databaseUrl: path.join(root, 'database-url'),

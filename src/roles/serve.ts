@@ -55,6 +55,7 @@ async function startDataPlane(config: Config, logger: Logger): Promise<RunningRo
     serverId,
     host: { ...(await describeHost()), runtime: runtime.version },
     maxBytes: config.serveMemoryBytes,
+    crashDir: dataPaths(config.dataDir).crashes,
     url: config.publicServeUrl ?? `http://${urlHost(config.host)}:${config.servePort}`,
     cores: config.runsInFlight ?? (await usableCores(undefined, (await cpuAffinity()).length)),
   })
