@@ -4,6 +4,7 @@ import type { Lane, LaneRequest, LaneResult } from '../scheduler/lane.ts'
 import type { ServedVersion } from '../served-version.ts'
 import { compareOutputs, type Comparison } from './compare.ts'
 import { copyBytes } from './copy.ts'
+import { createCopyQueue } from './copy-queue.ts'
 
 /** What came of a copy of a request. */
 interface MirrorEvents {
@@ -31,15 +32,13 @@ interface Copy {
 /** Behind everything that clients ask the candidate itself. */
 const lastPriority = 2 ** 31
 const deadlineMs = 30_000
-/** Between two looks whether the primary has time to spare. */
-const recheckMs = 20
 /** What says nothing of the candidate's answers: it had no place, or was taken away. */
 const passing: ReadonlySet<string> = new Set(['overloaded', 'deployment_not_ready', 'run_canceled'])
 
 /**
  * Gives copies of requests to a candidate when they have their answers, one at a time, and compares. The primary never
- * waits for that: inputs are copied while it runs, its outputs are held and not copied, no copy starts while requests
- * wait, and one that runs is ended when they do.
+ * waits for that: inputs are copied while it runs, its outputs are held and not copied, copies run while it is idle and
+ * give way to what comes, and the few that go on beside a request are ended when one has to wait.
  */
 export function createMirror(
   primary: Pick<ServedVersion, 'lane'>,
@@ -47,23 +46,12 @@ export function createMirror(
   options: MirrorOptions,
 ): Lane {
   const { lane } = primary
-  const waiting: Copy[] = []
   let pending = 0
-  let running: AbortController | undefined
-
-  const isBusy = () => lane.state().queued > 0
-  function pump(): void {
-    if (running !== undefined || waiting.length === 0) return
-    if (isBusy()) return void setTimeout(pump, recheckMs).unref()
-    const copy = waiting.shift()
-    if (copy === undefined) return
-    running = new AbortController()
-    void run(candidate, copy, running.signal, options).finally(() => {
-      running = undefined
-      pending--
-      pump()
-    })
-  }
+  const queue = createCopyQueue<Copy>(lane, async (copy, signal) => {
+    const isDone = await run(candidate, copy, signal, options)
+    if (isDone) pending--
+    return isDone
+  })
 
   async function submitCopied(request: LaneRequest): Promise<LaneResult> {
     const submitted = lane.submit(request)
@@ -72,8 +60,7 @@ export function createMirror(
     const feeds = copyFeeds(request.feeds)
     try {
       const { own, held } = share(await submitted)
-      waiting.push({ request: { ...request, feeds }, answer: held })
-      setImmediate(pump)
+      queue.add({ request: { ...request, feeds }, answer: held })
       return own
     } catch (error) {
       pending--
@@ -88,19 +75,20 @@ export function createMirror(
       const hasRoom = pending < options.maxQueue
       if (copies && !hasRoom) options.events.dropped()
       const answer = copies && hasRoom ? submitCopied(request) : lane.submit(request)
-      // At the end of this turn, when a lane that batches has started what it can.
-      if (running !== undefined) setImmediate(() => isBusy() && running?.abort())
+      queue.giveWay()
       return answer
     },
   }
 }
 
+/** False when it gave way to a request and is to run again. */
 async function run(
   candidate: ServedVersion,
   { request, answer }: Copy,
   signal: AbortSignal,
   { events, tolerance }: MirrorOptions,
-): Promise<void> {
+): Promise<boolean> {
+  let isDone = true
   try {
     const deadlineAt = performance.now() + deadlineMs
     const result = await candidate.lane.submit({ ...request, signal, deadlineAt, priority: lastPriority })
@@ -111,11 +99,12 @@ async function run(
       result.release()
     }
   } catch (error) {
-    if (error instanceof HastenError && passing.has(error.code)) events.dropped()
-    else events.failed(error)
-  } finally {
-    answer.release()
+    isDone = !signal.aborted
+    if (isDone && error instanceof HastenError && passing.has(error.code)) events.dropped()
+    else if (isDone) events.failed(error)
   }
+  if (isDone) answer.release()
+  return isDone
 }
 
 /** Two holders of one result, whose memory is given back when both have. */

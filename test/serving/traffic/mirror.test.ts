@@ -113,7 +113,7 @@ describe('a mirror', () => {
     expect([log.dropped, primary.lent(), candidate.lent()]).toEqual([3, 0, 0])
   })
 
-  test('starts no copy while requests wait, and gives way to them', async () => {
+  test('gives way to a request that has to wait, and runs again when none does', async () => {
     const [slots, candidateSlots] = [createRunSlots(1), createRunSlots(1)]
     const [primary, candidate] = [await load(1, scaled(1), slots), await load(2, scaled(1), candidateSlots)]
     const { lane, log } = mirrorOf(primary, candidate)
@@ -124,13 +124,38 @@ describe('a mirror', () => {
     // Now the primary has to wait.
     slots.take()
     const waiting = lane.submit(requestOf([[1, 2, 3]]))
-    await expect.poll(() => log.dropped).toBe(1)
+    await expect.poll(() => candidate.served.lane.state().queued).toBe(0)
     candidateSlots.give()
     expect(candidate.runs).toEqual([])
     slots.give()
     take(await waiting)
-    await expect.poll(() => log.compared).toHaveLength(1)
-    expect([primary.lent(), candidate.lent()]).toEqual([0, 0])
+    await expect.poll(() => log.compared).toHaveLength(2)
+    expect([primary.lent(), candidate.lent(), log.dropped]).toEqual([0, 0, 0])
+  })
+
+  test('goes on beside a request once in a while, else it gives way to each', async () => {
+    const candidateSlots = createRunSlots(1)
+    const [primary, candidate] = [await load(1, scaled(1)), await load(2, scaled(1), candidateSlots)]
+    const { lane, log } = mirrorOf(primary, candidate)
+    const queued = () => candidate.served.lane.state().queued
+    candidateSlots.take()
+    take(await lane.submit(requestOf([[1, 2, 3]])))
+    await expect.poll(queued).toBe(1)
+    // A second, of which a nineteenfold may pass before the next goes on beside requests.
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+    take(await lane.submit(requestOf([[1, 2, 3]])))
+    expect(queued()).toBe(1)
+    candidateSlots.give()
+    await expect.poll(() => log.compared.length).toBeGreaterThan(0)
+    await expect.poll(() => log.compared).toHaveLength(2)
+    candidateSlots.take()
+    take(await lane.submit(requestOf([[1, 2, 3]])))
+    await expect.poll(queued).toBe(1)
+    take(await lane.submit(requestOf([[1, 2, 3]])))
+    expect(queued()).toBe(0)
+    candidateSlots.give()
+    await expect.poll(() => log.compared).toHaveLength(4)
+    expect([log.dropped, primary.lent(), candidate.lent()]).toEqual([0, 0, 0])
   })
 
   test('takes a candidate that is being replaced for no failure', async () => {
