@@ -29,6 +29,8 @@ export interface Known {
   readonly golden: Golden | undefined
   /** What its runs took, and that its requests may share them. */
   readonly observations: readonly Observation[]
+  /** What a run took in the job that measured the model. */
+  readonly prior: readonly Observation[]
 }
 
 /** A version in memory: it answers, can be probed again, and is unloaded once. */
@@ -106,7 +108,8 @@ async function admit(opened: Opened, signal: AbortSignal): Promise<Known> {
   const runs = await probe(opened, signal)
   const golden = options.goldenCheckMs === 0 ? undefined : await settleGolden(deps, model, options.session, runs)
   const observations = options.batching === undefined ? [] : await proveBatching(session, options.batching, signal)
-  return { model, golden, observations }
+  const measured = await deps.storage.models.measured(model)
+  return { model, golden, observations, prior: measured === undefined ? [] : [measured] }
 }
 
 /** The same file was admitted here before: it only has to answer as it did. */
@@ -125,8 +128,8 @@ function probe({ model, options, session }: Opened, signal?: AbortSignal) {
 function loadedVersion(opened: Opened, known: Known): LoadedVersion {
   const { session, options, deps } = opened
   const { maxQueue, maxInFlight, batching } = options
-  const { observations } = known
-  const lane = createLane({ session, slots: deps.slots, maxQueue, maxInFlight, batching, observations })
+  const { observations, prior } = known
+  const lane = createLane({ session, slots: deps.slots, maxQueue, maxInFlight, batching, observations, prior })
   return {
     inputs: session.inputs,
     outputs: session.outputs,

@@ -24,6 +24,8 @@ export interface LaneOptions {
   readonly batching?: Batching | undefined
   /** What runs took before the first request. */
   readonly observations?: readonly Observation[]
+  /** What they took where the model was measured. */
+  readonly prior?: readonly Observation[]
 }
 
 interface LaneState {
@@ -59,7 +61,7 @@ export function createLane(options: LaneOptions): Lane {
     options,
     queue: createQueue(),
     runs: new Set(),
-    latency: createLatencyModel(options.observations),
+    latency: createLatencyModel(options.observations, options.prior),
     arrivals: createArrivals(),
     buffers: createBatchBuffers(options.maxInFlight),
     sequence: 0,

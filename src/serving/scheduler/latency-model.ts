@@ -14,13 +14,20 @@ export interface LatencyModel {
 /** So few that a change of the machine's speed shows soon. */
 const recentRuns = 64
 
+/** After so many runs what was measured elsewhere has no say any more. */
+const enoughRuns = 8
+
 /**
+ * @param prior from the job that measured the model, on whatever host that was: better than nothing, until runs tell
  * @param seeds from warming up. They stay in the fit, so that traffic of one size alone does not leave the slope open.
  */
-export function createLatencyModel(seeds: readonly Observation[] = []): LatencyModel {
+export function createLatencyModel(
+  seeds: readonly Observation[] = [],
+  prior: readonly Observation[] = [],
+): LatencyModel {
   const recent: Observation[] = []
   let oldest = 0
-  let line: Line | undefined = fit(seeds)
+  let line: Line | undefined
   return {
     observe(rows, ms) {
       recent[oldest] = { rows, ms }
@@ -28,7 +35,7 @@ export function createLatencyModel(seeds: readonly Observation[] = []): LatencyM
       line = undefined
     },
     predict(rows) {
-      line ??= fit([...seeds, ...recent])
+      line ??= fit([...seeds, ...recent, ...(seeds.length + recent.length < enoughRuns ? prior : [])])
       return line.slope * rows + line.base
     },
   }

@@ -43,6 +43,11 @@ export interface ModelRow {
   readonly createdAt: Date
 }
 
+export interface MeasuredRun {
+  readonly rows: number
+  readonly ms: number
+}
+
 export interface Models {
   /** The row and its references in one transaction. Throws not_found when a file is not in the artifact store. */
   create(model: NewModel): Promise<ModelRow>
@@ -57,6 +62,8 @@ export interface Models {
   setAdmission(project: string, id: string, admission: object): Promise<boolean>
   /** Only the first counts; false when there is one already, or no model. */
   setGolden(project: string, id: string, golden: object): Promise<boolean>
+  /** What a run took in the newest job that measured it, as its median; undefined when none did. */
+  measured(model: Pick<ModelRow, 'project' | 'id' | 'jobId'>): Promise<MeasuredRun | undefined>
   /** False when there is none. Throws model_in_use while an active job or a deployment needs it. */
   remove(project: string, id: string): Promise<boolean>
 }
@@ -70,6 +77,12 @@ export function createModels({ prisma, transaction }: Database): Models {
     create: (model) => transaction((tx) => insertModel(tx, model)),
     find: async (project, id) => withFiles(await read({ project, id })),
     findByName: async (project, name) => withFiles(await read({ project, name })),
+    async measured({ project, id: modelId, jobId }) {
+      // By the jobs that made it or worked on it, which are indexed.
+      const job = { OR: [{ modelId }, ...(jobId === null ? [] : [{ id: jobId }])] }
+      const found = await prisma.jobCandidate.findFirst({ where: { project, modelId, job }, orderBy: { id: 'desc' } })
+      return found === null ? undefined : toMeasuredRun(found.measurement as JsonObject)
+    },
     async list(project, { name, jobId }, paging) {
       const { take, where, orderBy } = pageQuery('mdl', paging)
       const filter = { ...(name === undefined ? {} : { name }), ...(jobId === undefined ? {} : { jobId }) }
@@ -159,4 +172,11 @@ function toModelRow(model: Model, files: readonly FileRef[]): ModelRow {
     golden: model.golden as JsonObject | null,
     metadata: model.metadata as JsonObject,
   }
+}
+
+/** A job keeps samples a second and runs a second: a run has as many rows as their ratio. */
+function toMeasuredRun({ latency, throughput, frames_per_second: frames }: JsonObject): MeasuredRun | undefined {
+  const ms = (latency as { p50_ms?: unknown } | undefined)?.p50_ms
+  const rows = Math.round(Number(frames) / Number(throughput))
+  return typeof ms === 'number' && ms > 0 && rows >= 1 ? { rows, ms } : undefined
 }

@@ -20,6 +20,15 @@ describe('the latency model', () => {
     expect(model.predict(8)).toBeGreaterThan(80)
   })
 
+  test('begins with what a job measured, and forgets it once enough runs have been seen here', () => {
+    const model = createLatencyModel([], [{ rows: 1, ms: 100 }])
+    expect(model.predict(1)).toBe(100)
+    for (let run = 0; run < 7; run++) model.observe(1, 4)
+    expect(model.predict(1)).toBeGreaterThan(4)
+    model.observe(1, 4)
+    expect(model.predict(1)).toBe(4)
+  })
+
   test('never says that more rows take less time, or that any take less than none', () => {
     const falling = createLatencyModel([1, 10].map((rows) => ({ rows, ms: 20 - rows })))
     expect(falling.predict(100)).toBe(falling.predict(1))
