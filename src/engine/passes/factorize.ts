@@ -9,6 +9,7 @@ import { readKernels } from '../oracle/read-kernel.ts'
 import { removeUnusedInitializers } from '../rewrite/dead.ts'
 import { liftConstants } from '../rewrite/lift-constants.ts'
 import { emitFactors, type WeightValues } from './factorize/emit-factors.ts'
+import { chooseForm, type LayerTimes } from './factorize/choose-form.ts'
 import { factorLayer, type Factors } from './factorize/factors.ts'
 import { readLayer, type WholeLayer } from './factorize/layers.ts'
 import { factorKernels } from './factorize/time-factors.ts'
@@ -20,14 +21,14 @@ type Options = PassOptions<'factorize'>
 
 interface SplitLayer {
   readonly layer: WholeLayer
-  readonly factors: Factors
+  readonly forms: readonly Factors[]
 }
 
 /** Splits layers of low rank in two or three, which is less work on any runtime. */
 export const factorizePass = definePass({
   name: 'factorize',
   stage: 'optimize',
-  version: 1,
+  version: 2,
   async run(original, options, context) {
     const model = cloneModel(original)
     liftConstants(model)
@@ -36,10 +37,10 @@ export const factorizePass = definePass({
     const times = await timeLayers(model, split, context)
     const writeWeight = weightWriter(model)
     let changed = 0
-    for (const { layer, factors } of split) {
-      const verdict = judge(layer, factors, times, options)
-      notes.push(noteOf(layer.node, verdict.isFaster ? 'done' : 'skipped', verdict.reason))
-      if (!verdict.isFaster) continue
+    for (const { layer, forms } of split) {
+      const { factors, isFaster, reason } = chooseForm(forms, times.get(layer), options)
+      notes.push(noteOf(layer.node, isFaster ? 'done' : 'skipped', reason))
+      if (!isFaster) continue
       emitFactors(layer, factors, writeWeight)
       changed += 1
     }
@@ -64,7 +65,7 @@ async function splitLayers(
   const nodes = [...model.graph.nodes].filter(
     ({ opType, domain }) => domain === '' && (options.ops as readonly string[]).includes(opType),
   )
-  const known = new Map<string, Factors | string>()
+  const known = new Map<string, readonly Factors[] | string>()
   const split: SplitLayer[] = []
   for (const [index, node] of nodes.entries()) {
     const layer = readLayer(node, options)
@@ -74,10 +75,10 @@ async function splitLayers(
       continue
     }
     const key = formOf(layer)
-    const factors = known.get(key) ?? factorLayer(layer, choice)
-    known.set(key, factors)
-    if (typeof factors === 'string') notes.push(noteOf(node, 'skipped', factors))
-    else split.push({ layer, factors })
+    const forms = known.get(key) ?? factorLayer(layer, choice)
+    known.set(key, forms)
+    if (typeof forms === 'string') notes.push(noteOf(node, 'skipped', forms))
+    else split.push({ layer, forms })
     await setImmediate()
     signal.throwIfAborted()
   }
@@ -89,12 +90,7 @@ function formOf({ node, value }: WholeLayer): string {
   return [node.opType, value.name, getInt(node, 'transB', 0), ...getInts(node, 'strides', [])].join(' ')
 }
 
-interface LayerTimes {
-  readonly whole: number
-  readonly parts: number
-}
-
-/** Microseconds of each layer whole and in parts, where the oracle and the model's sizes tell. */
+/** Microseconds of each layer whole and in each of its forms, where the oracle and the model's sizes tell. */
 async function timeLayers(
   model: Model,
   split: readonly SplitLayer[],
@@ -104,36 +100,20 @@ async function timeLayers(
   const { oracle, signal } = context
   if (oracle === undefined || split.length === 0) return times
   const kernels = readKernels(model, knownDims(model, context))
-  const forms = split.flatMap(({ layer, factors }) => {
+  const timed = split.flatMap(({ layer, forms }) => {
     const whole = kernels.get(layer.node)
-    return whole === undefined ? [] : [{ layer, whole, parts: factorKernels(whole, factors) }]
+    return whole === undefined ? [] : [{ layer, whole, parts: forms.map((form) => factorKernels(whole, form)) }]
   })
   const measured = await oracle.time(
-    forms.flatMap(({ whole, parts }): Kernel[] => [whole, ...parts]),
+    timed.flatMap(({ whole, parts }): Kernel[] => [whole, ...parts.flat()]),
     signal,
   )
-  for (const { layer, whole, parts } of forms) {
-    const all = [whole, ...parts].map((kernel) => measured.get(keyOf(kernel)))
-    if (!all.every((time) => time !== undefined)) continue
-    const [first = 0, ...rest] = all
-    times.set(layer, { whole: first, parts: rest.reduce((sum, time) => sum + time, 0) })
+  for (const { layer, whole, parts } of timed) {
+    const timeOf = (kernel: Kernel) => measured.get(keyOf(kernel)) ?? Number.NaN
+    const forms = parts.map((kernels) => kernels.reduce((sum, kernel) => sum + timeOf(kernel), 0))
+    if ([timeOf(whole), ...forms].every(Number.isFinite)) times.set(layer, { whole: timeOf(whole), forms })
   }
   return times
-}
-
-function judge(
-  layer: WholeLayer,
-  { ranks, work }: Factors,
-  times: ReadonlyMap<WholeLayer, LayerTimes>,
-  { minSaving }: Options,
-): { readonly isFaster: boolean; readonly reason: string } {
-  const time = times.get(layer)
-  const share = `${(work * 100).toFixed(0)} % of its multiply-accumulates`
-  const rank = `rank ${ranks.join(' and ')}: ${share}`
-  if (1 - work < minSaving) return { isFaster: false, reason: `${rank}, which saves too little` }
-  if (time === undefined) return { isFaster: true, reason: `${rank}; its time is not measured` }
-  const measured = `${time.parts.toFixed(1)} µs instead of ${time.whole.toFixed(1)} µs on this host`
-  return { isFaster: time.parts <= (1 - minSaving) * time.whole, reason: `${rank}, ${measured}` }
 }
 
 function weightWriter(model: Model): WeightValues {

@@ -1,13 +1,15 @@
 import { describe, expect, test } from 'vitest'
+import { macsOf } from '../../../src/engine/analysis/index.ts'
 import type { Model } from '../../../src/engine/ir/model.ts'
 import { elementCount, type Tensor } from '../../../src/engine/ir/tensor.ts'
 import type { Kernel } from '../../../src/engine/oracle/kernel.ts'
 import { keyOf, kernelMacs } from '../../../src/engine/oracle/kernel.ts'
 import type { KernelOracle } from '../../../src/engine/oracle/index.ts'
+import { inferTypes } from '../../../src/engine/ops/index.ts'
 import { loadModel } from '../../../src/engine/onnx/index.ts'
 import { fixtureModels } from '../../support/fixture-models.ts'
 import { decodedModel, ocrModels, type ModelSpec } from '../../support/models.ts'
-import { applyPass, countOps, expectSame, floats, int64s, noise, numbers, runModel } from './support.ts'
+import { applyPass, cosine, countOps, expectSame, floats, int64s, noise, numbers, runModel } from './support.ts'
 
 /** [rows, columns] of rank at most `rank`. */
 function lowRank(rows: number, columns: number, rank: number, seed = 1): Tensor {
@@ -136,6 +138,11 @@ test.each(layers)('%s of low rank becomes a chain that gives the same', async (_
 const parameters = (model: Model) =>
   [...model.graph.initializers].reduce((sum, { initializer }) => sum + elementCount(initializer?.dims ?? []), 0)
 
+function macsIn(model: Model): number {
+  const types = inferTypes(model)
+  return [...model.graph.nodes].reduce((sum, node) => sum + (macsOf(node, types) ?? Number.NaN), 0)
+}
+
 function matrixModel(weight: Tensor, extra: Partial<ModelSpec> = {}): Model {
   return decodedModel({
     inputs: { x: ['float32', [64, weight.dims[0] ?? 1]] },
@@ -230,6 +237,105 @@ test('where the oracle measures, a layer is split only when its time falls too',
   const byCalls = await applyPass('factorize', model, exact, { oracle: oracleOf(() => 5) })
   expect(byCalls.modified).toBe(false)
   expect(byCalls.notes[0]?.reason).toMatch(/10.0 µs instead of 5.0 µs/)
+})
+
+/** [outputs, inputs, …window], a sum of `rank` terms. */
+function sumKernel(dims: readonly number[], rank: number): Tensor {
+  const [, inputs = 1, ...window] = dims
+  const positions = elementCount(window)
+  return floats(dims, (index) => {
+    const [output, input, at] = [
+      Math.floor(index / positions / inputs),
+      Math.floor(index / positions) % inputs,
+      index % positions,
+    ]
+    let sum = 0
+    for (let term = 0; term < rank; term += 1)
+      sum += noise(output * rank + term, 3) * noise(input * rank + term, 4) * noise(at * rank + term, 5)
+    return sum
+  })
+}
+
+describe('a window', () => {
+  const image = floats([2, 24, 9, 9], noise)
+  const conv = (weight: Tensor, attributes = {}, dims: (string | number)[] = ['n', 24, 9, 9]) =>
+    decodedModel({
+      inputs: { x: ['float32', dims] },
+      outputs: { y: ['float32'] },
+      nodes: [['Conv', ['x', 'w', 'b'], ['y'], attributes, 'layer']],
+      initializers: { w: weight, b: bias },
+    })
+  const sliding = { strides: [2, 1], pads: [1, 2, 1, 2], dilations: [1, 2], kernel_shape: [3, 3], group: 1 }
+
+  test.each<[string, Model, Tensor, number[]]>([
+    ['3×3', conv(sumKernel([32, 24, 3, 3], 4), sliding), image, [4, 1, 3, 3]],
+    ['5×5', conv(sumKernel([32, 24, 5, 5], 3), { auto_pad: 'SAME_LOWER' }), image, [3, 1, 5, 5]],
+    [
+      'of one axis',
+      conv(sumKernel([32, 24, 7], 3), { strides: [2] }, ['n', 24, 20]),
+      floats([2, 24, 20], noise),
+      [3, 1, 7],
+    ],
+  ])('%s that is a sum of terms becomes that sum, with a window for each term', async (_name, original, x, dims) => {
+    const { model, notes } = await applyPass('factorize', original, { ...exact, method: 'cp' })
+    expect(countOps(model)).toEqual({ Conv: 3 })
+    const core = [...model.graph.initializers].find(({ name }) => name === 'w.core')
+    expect(core?.initializer?.dims).toEqual(dims)
+    expect(notes[0]?.reason).toMatch(new RegExp(`^CP rank ${dims[0]}: \\d+ % .*100.0 % of its squares`))
+    await expectSame(original, model, { x })
+  })
+
+  test.each(['svd', 'tucker', 'cp'])('by %s: what it says of work and error is what comes of it', async (method) => {
+    const weight = floats([32, 24, 3, 3], (index) => noise(index, 2) / (1 + (index % 9)))
+    const fixed = conv(weight, { pads: [1, 1, 1, 1] }, [2, 24, 9, 9])
+    const errors: number[] = []
+    for (const ratio of [0.2, 0.4, 0.6]) {
+      const { model, notes } = await applyPass('factorize', fixed, { by: 'ratio', ratio, method, block: 1 })
+      const [, work, kept] = /: (\d+) % of its multiply-accumulates, ([\d.]+) % of its squares/.exec(notes[0]!.reason)!
+      expect(Number(work)).toBeLessThanOrEqual(100 * ratio)
+      expect(macsIn(model) / macsIn(fixed)).toBeCloseTo(Number(work) / 100, 2)
+      // One input channel and position at a time, the outputs are the weight itself.
+      const ones = floats([2, 24, 9, 9], (index) => (index === 40 ? 1 : 0))
+      const [whole, near] = [
+        numbers((await runModel(fixed, { x: ones }))['y']),
+        numbers((await runModel(model, { x: ones }))['y']),
+      ]
+      expect(cosine(whole, near)).toBeGreaterThan(0.5)
+      errors.push(100 - Number(kept))
+    }
+    expect(errors).toEqual(errors.toSorted((a, b) => b - a))
+    expect(errors[0]).toBeGreaterThan(errors[2]!)
+  })
+
+  test('by svd is two convolutions', async () => {
+    const original = conv(lowRankKernel(32, 24, 4, 24), sliding)
+    const { model } = await applyPass('factorize', original, { ...exact, method: 'svd' })
+    expect(countOps(model)).toEqual({ Conv: 2 })
+    await expectSame(original, model, { x: image })
+  })
+
+  test('that is no sum of few terms stays whole, and says so', async () => {
+    const original = conv(floats([32, 24, 3, 3], noise), sliding)
+    const { modified, notes } = await applyPass('factorize', original, { energy: 0.99, method: 'cp', block: 8 })
+    expect(modified).toBe(false)
+    expect(notes[0]?.reason).toMatch(/needs rank \d+, and only a sum of at most \d+ terms would save work/)
+  })
+
+  test('takes the form that is fastest where the oracle measures, else that of least work', async () => {
+    const fixed = conv(sumKernel([32, 24, 3, 3], 10), { pads: [1, 1, 1, 1] }, [2, 24, 9, 9])
+    const formBy = async (oracle?: KernelOracle) => {
+      const { notes } = await applyPass('factorize', fixed, { ...exact, energy: 0.99 }, oracle && { oracle })
+      return notes[0]?.reason ?? ''
+    }
+    expect(await formBy()).toMatch(/^CP rank 10:/)
+    expect(await formBy(oracleOf(kernelMacs))).toMatch(/^CP rank 10:/)
+    // Where depthwise windows are slow, each position of theirs counts as a hundred.
+    const isDepthwise = (kernel: Kernel) => kernel.op === 'Conv' && kernel.group > 1
+    const slow = (kernel: Kernel) => kernelMacs(kernel) * (isDepthwise(kernel) ? 100 : 1)
+    expect(await formBy(oracleOf(slow))).toMatch(/^Tucker rank \d+ and \d+:/)
+    // Where each kernel costs most by its start, two are better than three.
+    expect(await formBy(oracleOf((kernel) => 4e5 + kernelMacs(kernel)))).toMatch(/^rank \d+:/)
+  })
 })
 
 test('layers that share a weight share its factors', async () => {

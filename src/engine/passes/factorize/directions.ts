@@ -36,3 +36,9 @@ export function rankFor(energies: Float64Array, share: number): number {
 export function firstOf({ vectors }: Directions, rank: number): Matrix {
   return vectors.subMatrix(0, vectors.rows - 1, 0, rank - 1)
 }
+
+/** The share of the energy that the first directions keep. */
+export function shareOf(energies: Float64Array, rank: number): number {
+  const sumOf = (list: Float64Array) => list.reduce((sum, energy) => sum + energy, 0)
+  return sumOf(energies.subarray(0, rank)) / (sumOf(energies) || 1)
+}

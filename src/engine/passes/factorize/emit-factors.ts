@@ -8,16 +8,18 @@ const slidingAttributes = ['strides', 'pads', 'dilations', 'auto_pad', 'kernel_s
 
 /** Puts the factors in front of a layer, which keeps its name, its output and its bias, and applies the last of them. */
 export function emitFactors({ node, value, kind }: WholeLayer, factors: Factors, weights: WeightValues): void {
-  const { before, core, after } = factors
+  const { before, core, after, method } = factors
   const add = (tensor: Tensor, part: string, attributes: 'sliding' | 'plain') => {
     const [input] = node.inputs
     const opType = kind === 'matrix' ? 'MatMul' : 'Conv'
     const given = attributes === 'sliding' ? slidingOf(node, tensor) : {}
+    // Each term has a window of its own.
+    const groups = method === 'cp' && part === 'core' ? { group: attribute.int(tensor.dims[0] ?? 1) } : {}
     const made = node.graph?.insertBefore(node, {
       opType,
       name: node.graph.freshName(`${node.name}/${part}`),
       inputs: [input, weights(value, part, tensor)],
-      attributes: given,
+      attributes: { ...given, ...groups },
     })
     node.setInput(0, made?.outputs[0])
   }

@@ -4,7 +4,7 @@ import type { Node, Value } from '../../ir/graph.ts'
 import { elementCount, viewOf } from '../../ir/tensor.ts'
 import { constantValue } from '../../ops/index.ts'
 import { isExcluded } from '../quantize/linear-nodes.ts'
-import type { KernelWeight } from './split-kernel.ts'
+import type { KernelWeight } from './kernel-modes.ts'
 
 interface LayerBase {
   readonly node: Node

@@ -1,5 +1,5 @@
 import type { Matrix } from 'ml-matrix'
-import { firstOf, leftDirections, rankFor } from './directions.ts'
+import { firstOf, leftDirections, rankFor, shareOf } from './directions.ts'
 
 /** How a rank is chosen. */
 export interface RankChoice {
@@ -15,6 +15,8 @@ export interface MatrixFactors {
   readonly rank: number
   readonly first: Matrix
   readonly second: Matrix
+  /** Share of Σ w² that is kept. */
+  readonly kept: number
 }
 
 /** A rank as a multiple of the block: upwards to keep energy, downwards to save work. */
@@ -35,8 +37,9 @@ export function splitMatrix(weight: Matrix, choice: RankChoice): MatrixFactors |
   const directions = leftDirections(isWide ? weight : weight.transpose())
   const rank = choice.by === 'ratio' ? wanted : inBlocks(rankFor(directions.energies, choice.energy), choice)
   if (rank >= whole) return { rank }
-  const kept = firstOf(directions, rank)
+  const basis = firstOf(directions, rank)
+  const kept = shareOf(directions.energies, rank)
   return isWide
-    ? { rank, first: kept, second: kept.transpose().mmul(weight) }
-    : { rank, first: weight.mmul(kept), second: kept.transpose() }
+    ? { rank, kept, first: basis, second: basis.transpose().mmul(weight) }
+    : { rank, kept, first: weight.mmul(basis), second: basis.transpose() }
 }

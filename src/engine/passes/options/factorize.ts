@@ -9,12 +9,21 @@ export const factorizeOptions = Type.Object(
         description: 'What chooses ranks: how much of the weight is kept, or how much work is left.',
       }),
     ),
+    method: Type.Optional(
+      Type.Enum(['auto', 'svd', 'tucker', 'cp'], {
+        default: 'auto',
+        description:
+          'How a convolution with a window is split. svd: the window to fewer channels, then 1×1. tucker: 1×1 to fewer channels, the ' +
+          'window over those, 1×1 back. cp: 1×1, a depthwise window, 1×1. auto: by energy what takes least time where that is ' +
+          'measured, else least work; by ratio what keeps most. MatMul, Gemm and 1×1 convolutions are always split by svd.',
+      }),
+    ),
     energy: Type.Optional(
       Type.Number({
         minimum: 0.1,
         maximum: 0.9999,
         default: 0.95,
-        description: 'Share of Σ σ² that is kept, in each mode of a convolution.',
+        description: 'Share of Σ σ² that is kept: of a weight by svd and cp, in each mode of channels by tucker.',
       }),
     ),
     ratio: Type.Optional(
