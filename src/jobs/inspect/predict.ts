@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   byteLength,
   elementCount,
@@ -29,7 +30,7 @@ const priority = 255
 
 /**
  * Asks a version over the Open Inference Protocol for one output of numbers.
- * @throws HastenError `unavailable`, `unauthorized`, `forbidden`, `deployment_not_ready`, `dataset_mismatch`
+ * @throws HastenError `unavailable`, `unauthorized`, `forbidden`, `rate_limited`, `deployment_not_ready`, `dataset_mismatch`
  */
 export async function predict(
   { url, name, version, authorization }: Endpoint,
@@ -84,17 +85,33 @@ const codes: Readonly<Record<number, ErrorCode>> = {
   401: 'unauthorized',
   403: 'forbidden',
   404: 'deployment_not_ready',
+  429: 'rate_limited',
 }
 
-async function send(url: URL, init: RequestInit): Promise<Response> {
-  let response: Response
+/** In a row, of a server that says when to come back: it is busy, or the key has a rate. */
+const maxTries = 10
+
+async function send(url: URL, init: RequestInit & { readonly signal: AbortSignal }): Promise<Response> {
+  for (let tries = 1; ; tries++) {
+    const response = await sendOnce(url, init)
+    if (response.ok) return response
+    const waitSeconds = response.headers.get('retry-after')
+    if (waitSeconds === null || tries === maxTries) throw await errorOf(response)
+    await response.body?.cancel()
+    await sleep(Number(waitSeconds) * 1000, undefined, { signal: init.signal })
+  }
+}
+
+async function sendOnce(url: URL, init: RequestInit): Promise<Response> {
   try {
-    response = await fetch(url, init)
+    return await fetch(url, init)
   } catch (cause) {
     throw new HastenError('unavailable', `the server of the deployment does not answer: ${messageOf(cause)}`, { cause })
   }
-  if (response.ok) return response
+}
+
+async function errorOf(response: Response): Promise<HastenError> {
   const { error } = (await response.json().catch(() => ({}))) as { error?: string }
   const code = codes[response.status] ?? 'unavailable'
-  throw new HastenError(code, `the server of the deployment answers ${response.status}: ${error ?? 'no reason'}`)
+  return new HastenError(code, `the server of the deployment answers ${response.status}: ${error ?? 'no reason'}`)
 }
