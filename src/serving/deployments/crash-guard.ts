@@ -10,8 +10,8 @@ import { isAlive, processIdentity } from './process-identity.ts'
 export interface RunMarker {
   enter(): void
   leave(): void
-  /** Runs of versions that are suspected go one at a time, so that a second crash has one culprit; others at once. */
-  turn(): Promise<() => void>
+  /** Runs of versions that are suspected go one at a time, so that a second crash has one culprit; others need no turn. */
+  turn(): Promise<() => void> | undefined
   close(): void
 }
 
@@ -61,7 +61,7 @@ export async function openCrashGuard(dir: string): Promise<CrashGuard> {
       const key = keyOf(deployment, version)
       const wasThere = key in readDeaths(file)
       const isSuspect = () => wasThere && performance.now() - openedAt < probationMs
-      return { ...board.add(key), turn: async () => (isSuspect() ? turns.take() : () => {}) }
+      return { ...board.add(key), turn: () => (isSuspect() ? turns.take() : undefined) }
     },
     forget(deployment) {
       const deaths = Object.entries(readDeaths(file))

@@ -4,13 +4,14 @@ import type { RunMarker } from './crash-guard.ts'
 /** Has the version marked while `work` is in native code. */
 export async function whileMarked<T>(marker: RunMarker | undefined, work: () => Promise<T>): Promise<T> {
   if (marker === undefined) return work()
-  const done = await marker.turn()
+  const turn = marker.turn()
+  const done = turn && (await turn)
   marker.enter()
   try {
     return await work()
   } finally {
     marker.leave()
-    done()
+    done?.()
   }
 }
 

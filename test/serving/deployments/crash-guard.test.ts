@@ -107,14 +107,14 @@ test('suspects run one at a time, so that the next death has one culprit; others
   await live([7, 8])
   const guard = await openCrashGuard(dir)
   const [first, second, other] = [7, 8, 9].map((version) => guard.mark('dep_1', version))
-  const done = await first!.turn()
+  const done = await first!.turn()!
   let isWaiting = true
-  const waiting = second!.turn().then((release) => {
+  const waiting = second!.turn()!.then((release) => {
     isWaiting = false
     return release
   })
-  const free = await other!.turn()
-  free()
+  expect(other!.turn()).toBeUndefined()
+  await new Promise(setImmediate)
   expect(isWaiting).toBe(true)
   done()
   ;(await waiting)()
