@@ -1,5 +1,5 @@
 import { getString } from '../../ir/attribute.ts'
-import type { Value } from '../../ir/graph.ts'
+import type { Node, Value } from '../../ir/graph.ts'
 import { viewOf } from '../../ir/tensor.ts'
 import { constantValue } from '../../ops/index.ts'
 import type { Backward, GradientRule, RuleTable } from '../rule.ts'
@@ -16,7 +16,10 @@ const resize: GradientRule = (back) => [
     }
     if (back.node.attributes.has('axes')) back.refuse('lists its axes')
     const known = (dims: readonly unknown[]): dims is readonly number[] => dims.every((dim) => typeof dim === 'number')
-    if (!known(from.slice(2)) || !known(to.slice(2))) return back.refuse('has data of an unknown size')
+    if (!known(from.slice(2)) || !known(to.slice(2))) {
+      const factors = wholeFactors(back)
+      return factors === undefined ? back.refuse('has data of an unknown size') : poolRepetitions(back, factors)
+    }
     const [sizes, resized] = [from.slice(2), to.slice(2)] as [number[], number[]]
     if (isRepetition(back, sizes, resized)) return sumRepetitions(back, sizes, resized)
     return sizes.reduce((value, _, axis) => {
@@ -41,12 +44,31 @@ function scalesOf({ node }: Backward): Float32Array | undefined {
 function isRepetition(back: Backward, sizes: readonly number[], resized: readonly number[]): boolean {
   const { node } = back
   const open = back.dims(back.x).filter((dim) => typeof dim !== 'number')
-  if (getString(node, 'mode', 'nearest') !== 'nearest' || open.length > 1) return false
+  if (open.length > 1) return false
   if (scalesOf(back)?.every((scale) => Number.isInteger(scale)) === false) return false
-  if (!sizes.every((size, axis) => (resized[axis] ?? 0) % size === 0)) return false
+  return sizes.every((size, axis) => (resized[axis] ?? 0) % size === 0) && takesNearest(node)
+}
+
+/** Whether whole factors repeat each element as often as they say. */
+function takesNearest(node: Node): boolean {
+  if (getString(node, 'mode', 'nearest') !== 'nearest') return false
   const place = getString(node, 'coordinate_transformation_mode', 'half_pixel')
   const rounding = getString(node, 'nearest_mode', 'round_prefer_floor')
   return rounding === 'floor' ? place === 'asymmetric' : rounding.startsWith('round') && centred.has(place)
+}
+
+/** The factors of the spatial axes where each repeats elements, whatever their number. */
+function wholeFactors(back: Backward): readonly number[] | undefined {
+  const scales = scalesOf(back)
+  const whole = scales !== undefined && scales.every((scale) => Number.isInteger(scale) && scale >= 1)
+  return whole && scales.length <= 3 && takesNearest(back.node) ? [...scales] : undefined
+}
+
+/** The sum over each block: its mean as often as it has elements. */
+function poolRepetitions(back: Backward, factors: readonly number[]): Value {
+  const means = back.op('AveragePool', [back.dy], { kernel_shape: factors, strides: factors })
+  const elements = factors.reduce((product, factor) => product * factor, 1)
+  return back.setType(back.mul(means, elements), back.type(back.x))
 }
 
 function sumRepetitions(back: Backward, sizes: readonly number[], resized: readonly number[]): Value {

@@ -3,11 +3,16 @@ import { floats, int64s } from '../../passes/support.ts'
 import type { GradientCase } from '../gradient-case.ts'
 
 const many = 2 ** 31
-const resizes = (name: string, attributes: GradientCase['attributes'], scales: readonly number[]): GradientCase => ({
+const resizes = (
+  name: string,
+  attributes: GradientCase['attributes'],
+  scales: readonly number[],
+  needsDims: readonly number[] = [2, 3],
+): GradientCase => ({
   name,
   inputs: [[1, 2, 3, 4], '', floats([4], [1, 1, ...scales])],
   attributes: attributes ?? {},
-  needsDims: [2, 3],
+  needsDims,
 })
 
 export const movementCases = {
@@ -56,8 +61,8 @@ export const movementCases = {
     { name: 'a zero that copies', inputs: [[2, 6], int64s([3], [0, 2, 3])] },
   ],
   Resize: [
-    resizes('nearest, twice', { coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' }, [2, 2]),
-    resizes('nearest, half pixels', {}, [2, 3]),
+    resizes('nearest, twice', { coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' }, [2, 2], []),
+    resizes('nearest, half pixels', {}, [2, 3], []),
     resizes('nearest, not whole', { coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' }, [1.4, 2]),
     resizes('nearest, down', {}, [0.5, 0.5]),
     resizes('linear', { mode: 'linear' }, [2, 2]),
