@@ -49,6 +49,7 @@ async function startDataPlane(config: Config, logger: Logger): Promise<RunningRo
   const deployments = await startDeployments({
     storage,
     traffic: traffic.traffic,
+    metrics,
     cache,
     runtime,
     logger,

@@ -13,6 +13,8 @@ export interface Lifecycle {
   readonly deps: LoadDeps & { readonly logger: Logger }
   readonly loads: Set<Promise<void>>
   readonly retirements: Set<Promise<void>>
+  /** Loads since the process started. */
+  readonly counts: { loaded: number; failed: number }
   /** Called when something has come of a load, or has been freed. */
   readonly changed: () => void
   /** Called when a version has become ready. */
@@ -36,6 +38,7 @@ async function load(life: Lifecycle, entry: Entry, slot: Slot, signal: AbortSign
     if (signal.aborted) return void free(life, labels, loaded)
     slot.loading = undefined
     slot.known = known
+    life.counts.loaded++
     adopt(life, entry, slot, loaded)
     deps.logger.info({ ...labels, tookMs: Math.round(performance.now() - startedAt) }, 'version ready')
     life.ready(entry)
@@ -43,6 +46,7 @@ async function load(life: Lifecycle, entry: Entry, slot: Slot, signal: AbortSign
     if (signal.aborted) return
     slot.loading = undefined
     recordFailure(slot, error)
+    life.counts.failed++
     deps.logger.warn({ ...labels, err: error }, 'version failed')
   }
 }

@@ -18,6 +18,8 @@ export interface Loader {
   tidy(): void
   /** Bytes of the models in memory. */
   bytes(): number
+  /** Loads so far, by what came of them. */
+  counts(): Readonly<Lifecycle['counts']>
   /** Gives up loading and lets the versions end their requests. */
   dispose(entry: Entry): void
   /** Resolves when everything that was given up has been freed. */
@@ -46,6 +48,7 @@ export function createLoader(deps: LoaderDeps, changed: () => void): Loader {
     changed,
     loads: new Set(),
     retirements: new Set(),
+    counts: { loaded: 0, failed: 0 },
     // At once: what it replaces holds memory.
     ready: (entry) => advance(life, entry),
   }
@@ -56,6 +59,7 @@ export function createLoader(deps: LoaderDeps, changed: () => void): Loader {
       void memory.makeRoom(0)
     },
     bytes: () => sessions.bytes(),
+    counts: () => life.counts,
     dispose(entry) {
       entry.disposed = true
       for (const slot of entry.slots.values()) retire(life, entry, slot)

@@ -44,7 +44,8 @@ export interface Health {
 }
 
 /** `idle`: its memory was given up, and the next request loads it. */
-export type SlotState = 'loading' | 'ready' | 'idle' | 'failed'
+export const slotStates = ['loading', 'ready', 'idle', 'failed'] as const
+export type SlotState = (typeof slotStates)[number]
 
 const firstRetryMs = 2000
 const lastRetryMs = 60_000

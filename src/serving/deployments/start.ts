@@ -1,5 +1,5 @@
 import type { ArtifactCache, DeploymentRow, Storage } from '../../storage/index.ts'
-import type { Logger } from '../../telemetry.ts'
+import type { Logger, Registry } from '../../telemetry.ts'
 import type { Runtime } from '../../engine/serving.ts'
 import { createRunSlots } from '../scheduler/run-slots.ts'
 import type { Catalog } from '../served-version.ts'
@@ -10,6 +10,7 @@ import { openCrashGuard } from './crash-guard.ts'
 import type { HostConditions } from './golden.ts'
 import { checkHealth } from './health.ts'
 import { createLoader, type Loader } from './loader.ts'
+import { registerDeploymentMetrics } from './metrics.ts'
 import { reportEntry, type Reporter } from './replicas.ts'
 import { createRepository } from './repository.ts'
 import { createWatch, type Watch } from './watch.ts'
@@ -19,6 +20,7 @@ export interface DeploymentsDeps {
   readonly cache: ArtifactCache
   readonly runtime: Runtime
   readonly logger: Logger
+  readonly metrics?: Registry
   /** This host, as far as it decides how answers are rounded. */
   readonly host: HostConditions
   /** `srv_…`, new for each process. */
@@ -62,6 +64,7 @@ export async function startDeployments(deps: DeploymentsDeps): Promise<RunningDe
   const slots = createRunSlots(deps.cores)
   const guard = deps.crashDir === undefined ? undefined : await openCrashGuard(deps.crashDir)
   const loader = createLoader({ ...deps, slots, entries, guard }, bell.ring)
+  if (deps.metrics !== undefined) registerDeploymentMetrics(deps.metrics, entries, loader)
   const reporter = { deployments: deps.storage.deployments, serverId: deps.serverId, url: deps.url }
   const stopListening = await deps.storage.listen(channel, bell.ring)
   const watch = createWatch()

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { HastenError } from '../../../src/errors.ts'
+import { createMetrics } from '../../../src/telemetry.ts'
 import type { ArtifactCache } from '../../../src/storage/index.ts'
 import { ask, eventually, openBench, project, scale, untilReady, type Bench } from './support.ts'
 
@@ -107,7 +108,8 @@ describe('a bound on memory', () => {
     let size = 0
     for (const name of names) size = await deploy(name, 2, { padding: padding + names.indexOf(name) })
     const maxBytes = Math.floor(size * 2.5)
-    const server = await bench.serve({ maxBytes })
+    const metrics = createMetrics()
+    const server = await bench.serve({ maxBytes, metrics })
     for (const name of names) await untilReady(server.url, name)
     expect(server.deployments.loadedBytes()).toBeLessThanOrEqual(maxBytes)
     await ask(server.url, 'second')
@@ -118,6 +120,11 @@ describe('a bound on memory', () => {
       expect(server.deployments.loadedBytes()).toBeLessThanOrEqual(maxBytes)
     }
     await untilIdle(server.url, 'first')
+    const scraped = await metrics.metrics()
+    expect(scraped).toContain(`hasten_model_bytes ${server.deployments.loadedBytes()}\n`)
+    expect(scraped).toContain('hasten_model_versions{state="ready"} 2\n')
+    expect(scraped).toContain('hasten_model_versions{state="idle"} 1\n')
+    expect(Number(/hasten_model_loads_total\{outcome="loaded"\} (\d+)/.exec(scraped)?.[1])).toBeGreaterThan(9)
     await remove(...names)
   })
 
