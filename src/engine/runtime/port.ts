@@ -35,6 +35,11 @@ export interface RunOptions {
   readonly signal?: AbortSignal
   /** Milliseconds after which the run is ended and rejects with `run_deadline`. */
   readonly deadlineMs?: number
+  /**
+   * Runs on the calling thread where the adapter can choose: for runs that take less than the way to another. The event
+   * loop waits, and nothing ends it early.
+   */
+  readonly inline?: boolean
   /** Inputs that are resident; `feeds` has the others. */
   readonly resident?: Residents
   /** Outputs to write to resident tensors of their dtype and dims, none of which the run reads. Results have the others. */

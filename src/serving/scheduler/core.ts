@@ -1,5 +1,6 @@
 import type { Arrivals } from './arrivals.ts'
 import type { BatchBuffers } from './batch-tensors.ts'
+import type { InlineChoice } from './inline-choice.ts'
 import type { LaneOptions } from './lane.ts'
 import type { LatencyModel } from './latency-model.ts'
 import type { TicketQueue } from './queue.ts'
@@ -13,6 +14,7 @@ export interface LaneCore {
   readonly latency: LatencyModel
   readonly arrivals: Arrivals
   readonly buffers: BatchBuffers
+  readonly inline: InlineChoice
   /** Requests so far. */
   sequence: number
   failuresInRow: number

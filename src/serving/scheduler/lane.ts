@@ -4,6 +4,7 @@ import { createArrivals } from './arrivals.ts'
 import { batchKeyOf, chooseMembers, holdMs, paddedRows, type Batching } from './batch-plan.ts'
 import { createBatchBuffers } from './batch-tensors.ts'
 import type { LaneCore } from './core.ts'
+import { createInlineChoice } from './inline-choice.ts'
 import { createLatencyModel, type Observation } from './latency-model.ts'
 import { createQueue } from './queue.ts'
 import { deadlineOf, priorityOf, type LaneRequest, type LaneResult, type Ticket } from './request.ts'
@@ -64,6 +65,7 @@ export function createLane(options: LaneOptions): Lane {
     latency: createLatencyModel(options.observations, options.prior),
     arrivals: createArrivals(),
     buffers: createBatchBuffers(options.maxInFlight),
+    inline: createInlineChoice(),
     sequence: 0,
     failuresInRow: 0,
     drained: undefined,

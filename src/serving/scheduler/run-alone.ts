@@ -1,5 +1,5 @@
 import { HastenError } from '../../errors.ts'
-import type { RunOptions } from '../../engine/serving.ts'
+import type { Feeds, RunOptions } from '../../engine/serving.ts'
 import type { LaneCore } from './core.ts'
 import type { LaneRequest, Ticket } from './request.ts'
 
@@ -7,10 +7,14 @@ import type { LaneRequest, Ticket } from './request.ts'
 export async function runAlone(core: LaneCore, ticket: Ticket): Promise<void> {
   const { request, rows } = ticket
   ticket.stopWaiting()
+  const bytes = bytesOf(request.feeds)
+  const inline = core.inline.isInline(bytes)
   const startedAt = performance.now()
   try {
-    const borrowed = await core.options.session.runBorrowed(request.feeds, runOptions(request, startedAt))
+    const options = { ...runOptions(request, startedAt), inline }
+    const borrowed = await core.options.session.runBorrowed(request.feeds, options)
     const runMs = performance.now() - startedAt
+    core.inline.observe(inline, bytes, runMs)
     core.latency.observe(rows, runMs)
     core.failuresInRow = 0
     const release = () => borrowed.release()
@@ -20,6 +24,15 @@ export async function runAlone(core: LaneCore, ticket: Ticket): Promise<void> {
     if (error instanceof HastenError && error.code === 'run_failed') core.failuresInRow++
     ticket.reject(error)
   }
+}
+
+function bytesOf(feeds: Feeds): number {
+  let bytes = 0
+  for (const tensor of Object.values(feeds)) {
+    if (tensor.dtype !== 'string') bytes += tensor.bytes.length
+    else for (const text of tensor.strings) bytes += text.length
+  }
+  return bytes
 }
 
 function runOptions({ outputs, signal, deadlineAt }: LaneRequest, now: number): RunOptions {

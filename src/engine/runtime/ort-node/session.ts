@@ -101,7 +101,10 @@ function contentOf({ handle }: ResidentTensor): Tensor {
 
 function replaceContent(resident: ResidentTensor, tensor: Tensor): void {
   if (contentOf(resident).dims.join() !== tensor.dims.join()) {
-    throw new HastenError('run_failed', `an output of dims [${tensor.dims.join(', ')}] does not fit its resident tensor`)
+    throw new HastenError(
+      'run_failed',
+      `an output of dims [${tensor.dims.join(', ')}] does not fit its resident tensor`,
+    )
   }
   Object.assign(resident.handle as Content, { tensor })
 }

@@ -26,10 +26,11 @@ export interface RunCall {
   readonly outputs: RunOutputs
   /** A tensor for each of `outputs.written`. */
   readonly into: Residents
+  readonly inline: boolean
 }
 
 /**
- * Runs a native session on a thread of libuv's pool and returns one native value per output given, which the caller
+ * Runs a native session, on a thread of libuv's pool unless `inline`, and returns one native value per output given, which the caller
  * releases. It settles only when native code has let go of the inputs, also after an abort.
  * @param signal aborts with the error to throw
  */
@@ -43,7 +44,7 @@ export async function runNative(target: RunTarget, call: RunCall, signal: AbortS
   const slots = pointerArray([...given.map(() => 0n), ...targets])
   const results = slots.subarray(0, given.length)
   try {
-    await runUntil(target, inputs, [...given, ...written], slots, signal)
+    await runUntil(target, { inputs, outputs: [...given, ...written], results: slots, inline: call.inline }, signal)
     signal.throwIfAborted()
     return results
   } catch (error) {
@@ -75,11 +76,16 @@ function releaseInputs(api: OrtApi, inputs: readonly NativeInput[]): void {
   for (const { value, isLent } of inputs) if (isLent !== true) api.release('ReleaseValue', value)
 }
 
+interface NativeCall {
+  readonly inputs: readonly NativeInput[]
+  readonly outputs: readonly TensorInfo[]
+  readonly results: BigUint64Array
+  readonly inline: boolean
+}
+
 async function runUntil(
   { api, session, running, inputNames, outputNames }: RunTarget,
-  inputs: readonly NativeInput[],
-  outputs: readonly TensorInfo[],
-  results: BigUint64Array,
+  { inputs, outputs, results, inline }: NativeCall,
   signal: AbortSignal,
 ): Promise<void> {
   const values = pointerArray(inputs.map(({ value }) => value))
@@ -91,7 +97,9 @@ async function runUntil(
   running.add(options)
   try {
     const counted = [values, inputs.length, names, outputs.length] as const
-    await api.callAsync('Run', session, options, inputNames.pointers, ...counted, results)
+    const args = [session, options, inputNames.pointers, ...counted, results] as const
+    if (inline) api.call('Run', ...args)
+    else await api.callAsync('Run', ...args)
   } finally {
     running.delete(options)
     signal.removeEventListener('abort', terminate)

@@ -75,8 +75,8 @@ async function runChecked(
   feeds: Feeds,
   options: RunOptions,
 ): Promise<NativeOutputs> {
-  const { resident = {}, into = {} } = options
-  const call = { feeds, resident, into, outputs: splitOutputs(options, outputs) }
+  const { resident = {}, into = {}, inline = false } = options
+  const call = { feeds, resident, into, inline, outputs: splitOutputs(options, outputs) }
   checkFeeds(feeds, target.inputs, resident)
   const stop = watchRun(options)
   try {
