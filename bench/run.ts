@@ -15,6 +15,7 @@ const benchmarks: Readonly<Record<string, () => Promise<{ run: () => Promise<Ben
   prediction: async () => import('./serving/prediction.ts'),
   recipes: async () => import('./recipes.ts'),
   saturation: async () => import('./serving/saturation.ts'),
+  shadow: async () => import('./serving/shadow.ts'),
   'shows-distill': async () => import('./shows/distill.ts'),
   'shows-ocr': async () => import('./shows/ocr.ts'),
   'shows-prune': async () => import('./shows/prune.ts'),
