@@ -20,7 +20,7 @@ export async function serveTraffic(bench: Bench, name: string, versions: readonl
   const serverId = newId('srv')
   const deps = { storage: bench.storage, logger: silentLogger(), metrics, serverId, everyMs: 50 }
   const traffic = startTraffic(deps)
-  const { url } = await bench.serve({ traffic: traffic.traffic, serverId })
+  const { url, deployments } = await bench.serve({ traffic: traffic.traffic, serverId })
   for (const version of versions) await untilReady(url, name, version)
   const ask = async (row: readonly number[], { path = '', key }: { path?: string; key?: string } = {}) => {
     const input = { name: 'x', datatype: 'FP32', shape: [1, row.length], data: row }
@@ -32,7 +32,7 @@ export async function serveTraffic(bench: Bench, name: string, versions: readonl
     const answer = (await response.json()) as { model_version: string; outputs?: { data: number[] }[] }
     return { status: response.status, version: answer.model_version, data: answer.outputs?.[0]?.data }
   }
-  return { url, ask, metrics, traffic, serverId }
+  return { url, ask, deployments, metrics, traffic, serverId }
 }
 
 /** What a server wrote of a version under a topic, once `isEnough` says so. */
