@@ -4,12 +4,11 @@ import { createGate } from '../../../src/serving/deployments/gate.ts'
 import { checkHealth } from '../../../src/serving/deployments/health.ts'
 import type { LoadedVersion } from '../../../src/serving/deployments/load-version.ts'
 import { createSlot, errorOf, recordFailure, stateOf, type Slot } from '../../../src/serving/deployments/slot.ts'
-
-const row = { version: 1, modelId: 'mdl_1', jobId: null, options: {}, createdAt: new Date(), replicas: [] }
+import { versionRow } from './support.ts'
 
 /** A version that has failed `failures` times in a row and answers its probe as told. */
 function suspect(failures: number, oldestRunMs: number, probe: () => Promise<void>) {
-  const slot = createSlot(row)
+  const slot = createSlot(versionRow(1))
   const state = { queued: 0, inFlight: 0, runMs: 1, oldestRunMs, failuresInRow: failures }
   slot.loaded = { options: {}, lane: { state: () => state }, probe } as unknown as LoadedVersion
   return slot
@@ -69,7 +68,7 @@ test('a version is looked at when it is due, later while it is busy', async () =
 })
 
 test('a failed load is tried again only when waiting can help, each time later', () => {
-  const slot = createSlot(row)
+  const slot = createSlot(versionRow(1))
   const fail = (code: ErrorCode) => {
     recordFailure(slot, new HastenError(code, 'no'))
     return slot.failure!

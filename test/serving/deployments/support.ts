@@ -6,7 +6,15 @@ import { tensorOf } from '../../../src/engine/ir/tensor.ts'
 import { createOrtRuntime } from '../../../src/engine/runtime/ort/index.ts'
 import { startDeployments, type DeploymentsDeps, type RunningDeployments } from '../../../src/serving/index.ts'
 import type { Runtime } from '../../../src/engine/serving.ts'
-import { newId, openCache, type ArtifactCache, type ModelRow, type Storage } from '../../../src/storage/index.ts'
+import {
+  newId,
+  openCache,
+  type ArtifactCache,
+  type DeploymentRow,
+  type DeploymentVersionRow,
+  type ModelRow,
+  type Storage,
+} from '../../../src/storage/index.ts'
 import { openStorage } from '../../../src/storage/open.ts'
 import { buildModel } from '../../support/models.ts'
 import { createTestDatabase } from '../../support/postgres.ts'
@@ -100,6 +108,30 @@ export async function eventually<T>(read: () => Promise<T | undefined>): Promise
 export async function untilReady(url: string, name: string, version?: number): Promise<void> {
   const path = version === undefined ? name : `${name}/versions/${version}`
   await eventually(async () => ((await fetch(`${url}/v2/models/${path}/ready`)).ok ? true : undefined))
+}
+
+const now = new Date()
+
+/** A deployment without versions, as it is read. */
+export const deploymentRow: DeploymentRow = {
+  id: 'dep_1',
+  project,
+  name: 'm',
+  state: 'ready',
+  error: null,
+  active: 1,
+  loaded: true,
+  policy: {},
+  canary: null,
+  traffic: {},
+  metadata: {},
+  versions: [],
+  createdAt: now,
+  updatedAt: now,
+}
+
+export function versionRow(version: number): DeploymentVersionRow {
+  return { version, modelId: 'mdl_1', jobId: null, options: {}, createdAt: now, replicas: [] }
 }
 
 /** y = factor · x, with so many weights more that do nothing. */
