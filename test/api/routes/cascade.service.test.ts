@@ -71,6 +71,9 @@ async function serve(name: string, versions: readonly number[]): Promise<void> {
   }
 }
 
+/** Samples without labels. */
+let plain: string
+
 async function upload(labels?: readonly number[]): Promise<string> {
   const file = path.join(dir, 'evaluation.npz')
   // The best class is the first of each; the second and the fourth are close calls.
@@ -100,11 +103,12 @@ beforeAll(async () => {
   await storage.deployments.create({ project: 'default', name: 'pair', modelId: models[0]! })
   await storage.deployments.addVersion('default', 'pair', { modelId: models[1]!, activate: false })
   await storage.deployments.update('default', 'pair', { traffic: { cascade } })
+  plain = await upload()
 })
 
 describe('the threshold of a cascade', () => {
   it('needs a server that has both versions', async () => {
-    const { body } = await choose({ dataset: await upload() })
+    const { body } = await choose({ dataset: plain })
     expect(body).toMatchObject({ code: 'deployment_not_ready', hint: expect.stringContaining('threshold 1') })
     await serve('pair', [1, 2])
   })
@@ -134,7 +138,7 @@ describe('the threshold of a cascade', () => {
   })
 
   it('is chosen by what the large version says where there are no labels', async () => {
-    const { body } = await choose({ dataset: await upload(), samples: 3, ...named })
+    const { body } = await choose({ dataset: plain, samples: 3, ...named })
     expect(body).toMatchObject({ samples: 3, judged_by: 'large', small: { accuracy: 0 }, large: { accuracy: 1 } })
     expect(body.choice.share).toBe(1)
   })
@@ -148,7 +152,7 @@ describe('the threshold of a cascade', () => {
     [{ output: 'nothing' }, '/output'],
     [{ versions: [1, 7] }, '/versions/1'],
   ])('is refused with %j', async (over, pointer) => {
-    const { body } = await choose({ dataset: await upload(), ...over })
+    const { body } = await choose({ dataset: plain, ...over })
     expect(body).toMatchObject({ code: 'invalid_request', errors: [{ pointer }] })
   })
 
