@@ -2,5 +2,6 @@ export { opAttributes, floatWithDefault, intWithDefault, stringWithDefault, type
 export { assertValid, verify } from './verify.ts'
 export { constantOf, constantValue } from './constants.ts'
 export type { OpDefinition, OpTraits, QuantizableTrait } from './definition.ts'
+export { readEquation, splitTerm } from './rules/einsum.ts'
 export { inferTypes, type InferredTypes } from './infer.ts'
 export { isFoldable, opDefinition, type OpName } from './registry.ts'

@@ -164,6 +164,13 @@ describe('refusals', () => {
     expect(refusal(whole, { wanted: ['i'] })).toBe("value 'i' is int64, which has no gradient")
   })
 
+  it('name what an equation does that has no formula', () => {
+    const sums = (equation: string, weight: number[]) =>
+      base([['Einsum', ['x', 'w'], ['y'], { equation }, 'sums']], { initializers: { w: floats(weight, noise) } })
+    expect(refusal(sums('ij,kk->ij', [2, 2]))).toContain("Einsum node 'sums' takes a diagonal")
+    expect(refusal(sums('ij,jk->ik', [1, 2]))).toContain("Einsum node 'sums' repeats an axis ('j') of size 1")
+  })
+
   it('find a value that a branch reads', () => {
     const branch = (op: string) => ({
       graph: {

@@ -2,6 +2,7 @@ import type { RuleTable } from '../rule.ts'
 import { activations } from './activations.ts'
 import { arithmetic } from './arithmetic.ts'
 import { convolutions } from './convolution.ts'
+import { contractions } from './einsum.ts'
 import { indexing } from './indexing.ts'
 import { movement } from './movement.ts'
 import { normalization } from './normalization.ts'
@@ -18,6 +19,7 @@ import { softmaxes } from './softmax.ts'
 export const gradientRules = {
   ...activations,
   ...arithmetic,
+  ...contractions,
   ...convolutions,
   ...indexing,
   ...movement,

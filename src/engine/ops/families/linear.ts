@@ -47,7 +47,11 @@ export const linear = {
     types: convType(),
     macs: convMacs(),
   }),
-  Einsum: defineOp(12, [1, Number.POSITIVE_INFINITY], 1, { attributes: { equation: anyString }, types: einsumType }),
+  Einsum: defineOp(12, [1, Number.POSITIVE_INFINITY], 1, {
+    differentiable: true,
+    attributes: { equation: anyString },
+    types: einsumType,
+  }),
   Gemm: defineOp(1, [2, 3], 1, {
     differentiable: true,
     attributes: { alpha: float(1), beta: float(1), transA: int(0), transB: int(0), broadcast: int(0) },

@@ -1,4 +1,5 @@
 import { getString } from '../../ir/attribute.ts'
+import type { Node } from '../../ir/graph.ts'
 import type { Dim } from '../../ir/value-type.ts'
 import type { TypeRule } from '../definition.ts'
 import { broadcastDims } from '../dims.ts'
@@ -6,20 +7,24 @@ import { broadcastDims } from '../dims.ts'
 /** Einsum: the dims that the letters of the result have in the inputs; `...` stands for axes that broadcast. */
 export const einsumType: TypeRule = ({ node, input }) => {
   const x = input(0)
-  const equation = getString(node, 'equation', '').replaceAll(/\s/g, '')
-  const [left = '', right] = equation.split('->')
-  const terms = left.split(',')
   if (x === undefined) return []
+  const { terms, result } = readEquation(node)
   const letters = bindLetters(
     terms,
     terms.map((_, index) => input(index)?.dims),
   )
-  const result = right ?? implicitResult(left)
   return [{ dtype: x.dtype, dims: letters && splitTerm(result).flatMap((letter) => letters.get(letter) ?? []) }]
 }
 
+/** The terms of the inputs and of the result, which an equation may leave out. */
+export function readEquation(node: Node): { readonly terms: readonly string[]; readonly result: string } {
+  const equation = getString(node, 'equation', '').replaceAll(/\s/g, '')
+  const [left = '', right] = equation.split('->')
+  return { terms: left.split(','), result: right ?? implicitResult(left) }
+}
+
 /** Letters of a term; the ellipsis is one of them. */
-function splitTerm(term: string): string[] {
+export function splitTerm(term: string): string[] {
   return term.match(/\.\.\.|[A-Za-z]/g) ?? []
 }
 

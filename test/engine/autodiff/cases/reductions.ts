@@ -42,7 +42,29 @@ export const reductionCases = {
   ReduceSumSquare: byBoth,
 } satisfies Record<string, readonly GradientCase[]>
 
+const sums = (name: string, equation: string, ...inputs: readonly (readonly number[])[]): GradientCase => ({
+  name,
+  inputs,
+  attributes: { equation },
+})
+
 export const productCases = {
+  Einsum: [
+    sums('a product of matrices', 'ij,jk->ik', [2, 3], [3, 4]),
+    sums('scores of attention', 'bihd, bjhd -> bhij', [2, 3, 1, 2], [2, 2, 1, 2]),
+    sums('a weight by heads', 'bid,dhe->bhie', [2, 2, 3], [3, 2, 2]),
+    sums('without a result', 'bk,ka', [2, 3], [3, 2]),
+    sums('a letter that only one has', 'ij,jk->k', [2, 3], [3, 2]),
+    sums('an outer product', 'i,j->ij', [2], [3]),
+    sums('a number', 'ij,ij->', [2, 3], [2, 3]),
+    sums('by a number', 'ij,->ji', [2, 3], []),
+    sums('a batch that is not named', '...ij,...jk->...ik', [2, 2, 3], [2, 3, 2]),
+    sums('a batch of one only', '...ij,jk->...ik', [2, 2, 3], [3, 2]),
+    sums('three factors', 'ij,jk,kl->il', [2, 3], [3, 2], [2, 2]),
+    sums('one, transposed', 'ijk->kij', [2, 3, 2]),
+    sums('one, summed', 'ijk->j', [2, 3, 2]),
+    sums('one, summed to a number', 'ij->', [2, 3]),
+  ],
   Softmax: softmax,
   LogSoftmax: softmax,
   MatMul: [
