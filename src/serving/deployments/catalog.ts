@@ -80,7 +80,8 @@ function unanswered({ row: { name, active, loaded }, slots }: Entry, version: nu
     return new HastenError('not_found', `Version ${version} of model '${name}' is not loaded; ${active} is active.`)
   }
   const error = slot && stateOf(slot) === 'failed' ? errorOf(slot) : undefined
-  const detail = error === undefined ? 'it is being loaded' : `it failed to load: ${error.detail}`
+  const what = slot?.loaded === undefined ? 'it failed to load' : 'it no longer works'
+  const detail = error === undefined ? 'it is being loaded' : `${what}: ${error.detail}`
   const hint = error === undefined ? {} : { hint: error.hint }
   return new HastenError('deployment_not_ready', `Model '${name}' is not ready: ${detail}`, { retryAfter: 1, ...hint })
 }

@@ -133,6 +133,7 @@ function adopt(entries: Map<string, Entry>, rows: readonly DeploymentRow[], load
     loader.dispose(entry)
     traffic.forget(entry.row.id)
   }
+  traffic.adopt(rows)
   for (const row of rows) {
     const entry = entries.get(row.name) ?? createEntry(row)
     updateEntry(entry, row)
