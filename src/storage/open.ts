@@ -52,7 +52,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     events: guardMethods(createEvents(database)),
     keys: guardMethods(createKeys(database)),
     deployments: guardMethods(createDeployments(database)),
-    captured: guardMethods(createCaptured(database)),
+    captured: guardMethods(createCaptured(database, artifactPool)),
     hosts: guardMethods(createHosts(database)),
     idempotency: guardMethods(createIdempotency(database)),
     webhooks: guardMethods(createWebhooks(database)),

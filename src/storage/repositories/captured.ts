@@ -1,3 +1,4 @@
+import type { Pool } from 'pg'
 import type { Database, Transaction } from '../database.ts'
 import { toJson } from '../json.ts'
 
@@ -47,17 +48,17 @@ export interface Captured {
   clear(deploymentId: string): Promise<number>
 }
 
-export function createCaptured({ prisma, transaction }: Database): Captured {
+/** @param pool for the samples: Prisma would encode their bytes, which holds the event loop of a data plane up */
+export function createCaptured({ prisma, transaction }: Database, pool: Pool): Captured {
   return {
-    add: (deploymentId, samples, bounds) =>
-      transaction(async (tx) => {
+    async add(deploymentId, samples, bounds) {
+      for (const sample of samples) await insertSample(pool, deploymentId, sample)
+      return transaction(async (tx) => {
         const held = await tx.$queryRaw<unknown[]>`
           SELECT 1 FROM deployments WHERE id = ${deploymentId} AND deleted_at IS NULL FOR NO KEY UPDATE`
-        if (held.length === 0) return undefined
-        const data = samples.map((sample) => toRow(deploymentId, sample))
-        await tx.capturedSample.createMany({ data, skipDuplicates: true })
-        return trim(tx, deploymentId, bounds)
-      }),
+        return held.length === 0 ? undefined : trim(tx, deploymentId, bounds)
+      })
+    },
     async forms(deploymentId) {
       const rows = await prisma.$queryRaw<{ arrays: CapturedArray[]; samples: bigint; bytes: bigint }[]>`
         SELECT arrays, count(*) AS samples, sum(size_bytes) AS bytes FROM captured_samples
@@ -73,9 +74,13 @@ export function createCaptured({ prisma, transaction }: Database): Captured {
   }
 }
 
-function toRow(deploymentId: string, { key, arrays, data }: CapturedSample) {
-  const bytes = data.slice()
-  return { deploymentId, key, arrays: toJson(arrays), data: bytes, sizeBytes: bytes.length }
+/** None for a deployment that is gone, or is going: its row is locked then. */
+async function insertSample(pool: Pool, deploymentId: string, { key, arrays, data }: CapturedSample): Promise<void> {
+  const statement = `
+    INSERT INTO captured_samples (deployment_id, key, arrays, data, size_bytes)
+    SELECT id, $2, $3, $4, $5 FROM deployments WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE
+    ON CONFLICT DO NOTHING`
+  await pool.query(statement, [deploymentId, key, JSON.stringify(arrays), data, data.length])
 }
 
 async function trim(tx: Transaction, deploymentId: string, { maxSamples, maxBytes }: CaptureBounds): Promise<number> {
