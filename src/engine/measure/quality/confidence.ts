@@ -13,23 +13,25 @@ export type ScoreScale = 'softmax' | 'probabilities'
  */
 export function confidencesOf(tensor: NumericTensor, rows: number, scale: ScoreScale): Float64Array {
   const confidence = scale === 'softmax' ? softmaxConfidence : givenConfidence
-  return Float64Array.from(predictionsOf(tensor, rows), (predictions) =>
-    predictions.reduce((least, scores) => Math.min(least, confidence(scores) || 0), 1),
-  )
+  const confidences = new Float64Array(rows).fill(1)
+  visitPredictions(tensor, rows, (row, scores) => {
+    confidences[row] = Math.min(confidences[row] ?? 1, confidence(scores) || 0)
+  })
+  return confidences
 }
 
 /** The best class of each prediction of each row. */
 export function classesOf(tensor: NumericTensor, rows: number, scale: ScoreScale): readonly (readonly number[])[] {
-  return predictionsOf(tensor, rows).map((predictions) => predictions.map((scores) => bestClass(scores, scale)))
+  const classes = Array.from({ length: rows }, (): number[] => [])
+  visitPredictions(tensor, rows, (row, scores) => void classes[row]?.push(bestClass(scores, scale)))
+  return classes
 }
 
-function predictionsOf(tensor: NumericTensor, rows: number): Row[][] {
+function visitPredictions(tensor: NumericTensor, rows: number, visit: (row: number, scores: Row) => void): void {
   const values = numbersOf(tensor)
   const length = tensor.dims.at(-1) ?? 1
-  const perRow = rows === 0 || length === 0 ? 0 : values.length / rows / length
-  return Array.from({ length: rows }, (_, row) =>
-    Array.from({ length: perRow }, (_, index) => ({ values, start: (row * perRow + index) * length, length })),
-  )
+  const each = values.length / rows
+  for (let start = 0; start < values.length; start += length) visit(Math.floor(start / each), { values, start, length })
 }
 
 function bestClass(scores: Row, scale: ScoreScale): number {
