@@ -1,8 +1,9 @@
 import { HastenError } from '../../errors.ts'
-import { canaryTopic, type Deployments } from '../../storage/index.ts'
+import { canaryTopic, type DeploymentRow, type Deployments } from '../../storage/index.ts'
 import type { Logger } from '../../telemetry.ts'
 import type { Lane } from '../scheduler/lane.ts'
-import { decideStep, figuresOf } from './canary-decision.ts'
+import { createDecider } from './canary-decider.ts'
+import { figuresOf } from './canary-decision.ts'
 import { createCanaryRuns, evidenceOf, type CanaryRun } from './canary-runs.ts'
 import type { FiguresWriter } from './figures-writer.ts'
 import { createMirror } from './mirror.ts'
@@ -19,6 +20,8 @@ interface CanaryDeps {
 
 export interface CanaryWatch {
   readonly wrap: NonNullable<Wrappers['canary']>
+  /** Rolls back candidates that no server can load. */
+  adopt(rows: readonly DeploymentRow[]): void
   forget(deployment: string): void
   stop(): Promise<void>
 }
@@ -35,27 +38,28 @@ const comparedPerNeeded = 2
  */
 export function createCanaryWatch({ deployments, writer, serverId, logger, everyMs }: CanaryDeps): CanaryWatch {
   const runs = createCanaryRuns()
+  const decider = createDecider({ deployments, serverId, logger })
   let deciding = Promise.resolve()
-  const timer = setInterval(() => void (deciding = deciding.then(decideAll)), everyMs ?? defaultEveryMs).unref()
+  let looks = 0
+  let isAway = false
+  const timer = setInterval(() => whenDecided(decideAll), everyMs ?? defaultEveryMs).unref()
 
   async function decideAll(): Promise<void> {
-    for (const run of runs.all()) {
-      try {
-        await decide(run)
-      } catch (error) {
-        logger.warn({ err: error, model: run.name }, 'a canary could not be decided; it is tried again')
-      }
-    }
+    for (const run of runs.all()) await decider.decide(run)
   }
 
-  async function decide(run: CanaryRun): Promise<void> {
-    const verdict = run.isDecided ? undefined : decideStep(evidenceOf(run), run.options)
-    if (verdict === undefined) return
-    const { point } = run.options
-    const decision = { ...verdict, server: serverId, figures: figuresOf(evidenceOf(run)) }
-    const isOurs = await deployments.decideCanary(run.project, run.name, point, decision)
-    run.isDecided = true
-    if (isOurs) logger.info({ model: run.name, version: point.version, step: point.step, ...verdict }, 'canary decided')
+  /** After what is under way; while the database is away, looks come faster than they end, and most are left out. */
+  function whenDecided(work: () => Promise<void>): void {
+    if (looks > 1) return
+    looks++
+    deciding = deciding
+      .then(work)
+      .then(() => (isAway = false))
+      .catch((error: unknown) => {
+        if (!isAway) logger.warn({ err: error }, 'a canary could not be decided; it is tried again')
+        isAway = true
+      })
+      .then(() => void looks--)
   }
 
   return {
@@ -64,12 +68,7 @@ export function createCanaryWatch({ deployments, writer, serverId, logger, every
       const run = runs.of(plan, options)
       const topic = { deployment: plan.deployment, version: options.version, topic: canaryTopic }
       writer.watch(topic, () => ({ step: run.options.point.step, figures: figuresOf(evidenceOf(run)) }))
-      if (primary.version !== candidate.version)
-        return observe(
-          primary.lane,
-          (ms) => run.active.add(ms),
-          () => {},
-        )
+      if (primary.version !== candidate.version) return observeActive(primary.lane, run)
       return createMirror({ lane: observeCandidate(primary.lane, run) }, active, {
         wants: () => run.compared < comparedPerNeeded * options.min_requests,
         maxQueue,
@@ -77,12 +76,24 @@ export function createCanaryWatch({ deployments, writer, serverId, logger, every
         events: eventsOf(run),
       })
     },
+    adopt(rows) {
+      const candidates = rows.filter(({ canary }) => canary?.decision === 'running')
+      if (candidates.length > 0) whenDecided(async () => decider.rollBackUnloadable(candidates))
+    },
     forget: (deployment) => runs.forget(deployment),
     async stop() {
       clearInterval(timer)
       await deciding
     },
   }
+}
+
+function observeActive(lane: Lane, run: CanaryRun): Lane {
+  return observe(
+    lane,
+    (ms) => run.active.add(ms),
+    () => {},
+  )
 }
 
 function observeCandidate(lane: Lane, run: CanaryRun): Lane {

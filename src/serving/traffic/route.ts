@@ -1,3 +1,4 @@
+import type { DeploymentRow } from '../../storage/index.ts'
 import type { Routing, ServedVersion } from '../served-version.ts'
 import { partStatistics } from './parts.ts'
 import type { TrafficPlan } from './plan.ts'
@@ -27,6 +28,8 @@ export interface Traffic {
    * @returns undefined when none that the plan or the request names is loaded
    */
   route(loaded: ReadonlyMap<number, ServedVersion>, plan: TrafficPlan, request: RouteRequest): ServedVersion | undefined
+  /** Told of the rows each time they were read, before they take effect. */
+  adopt(rows: readonly DeploymentRow[]): void
   /** Drops what is kept for a deployment that is gone. */
   forget(deployment: string): void
 }
@@ -52,6 +55,7 @@ export function createTraffic({ wrappers, random = Math.random }: TrafficDeps): 
       wrapped.set(number, known)
       return known
     },
+    adopt: () => {},
     forget: (deployment) => void built.delete(deployment),
   }
 }

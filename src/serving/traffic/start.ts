@@ -48,6 +48,7 @@ export function startTraffic({ storage, logger, metrics, serverId, everyMs }: Ru
   return {
     traffic: {
       ...traffic,
+      adopt: (rows) => canary.adopt(rows),
       forget(deployment) {
         traffic.forget(deployment)
         capture.forget(deployment)

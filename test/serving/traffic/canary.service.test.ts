@@ -101,6 +101,19 @@ describe('a canary behind HTTP', () => {
     expect(state.steps[0]!.figures.agreement).toMatchObject({ value: 0 })
   })
 
+  test('that no server can load is rolled back, whatever it is asked', async () => {
+    const nan = scaled(Number.NaN)
+    await deployVersions(bench, 'unloadable', [scaled(1), nan], { canary })
+    const { ask } = await serveTraffic(bench, 'unloadable', [1])
+    const state = await eventually(async () => {
+      const { canary: found } = await find('unloadable')
+      return found?.decision === 'running' ? undefined : found!
+    })
+    const reason = expect.stringMatching(/^it cannot be served: .*NaN/) as string
+    expect(state).toMatchObject({ decision: 'rolled_back', reason, steps: [{ figures: { requests: 0 } }] })
+    expect(await ask([1, 2, 3])).toMatchObject({ status: 200, version: '1' })
+  })
+
   test('is decided once by two replicas, which both go by it', async () => {
     const { server } = await serveCanary('twice', scaled(1), { steps: [0.9] })
     const other = await serveTraffic(bench, 'twice', [1, 2])
