@@ -1,7 +1,7 @@
 import { HastenError } from '../../errors.ts'
-import { argmax, isFloat, numbersOf, type NumericTensor, type Tensor } from '../../engine/serving.ts'
+import { argmax, isFloat, numbersOf, viewOf, type NumericTensor, type Tensor } from '../../engine/serving.ts'
 import { copyBytes } from './copy.ts'
-import { majorityOf, weighedVotes } from './vote.ts'
+import { majorityVoter, weighedVotes } from './vote.ts'
 import { floatTensor } from './float-tensor.ts'
 
 /** How the outputs of several versions become one. */
@@ -48,11 +48,7 @@ function combineTensors(
   { method, softmax }: Combination,
 ): Tensor {
   const [first] = tensors
-  if (first.dtype === 'string') {
-    const texts = tensors.map((tensor) => (tensor.dtype === 'string' ? tensor.strings : []))
-    const chosen = majorityOf(texts, weights, (text) => Buffer.from(text).toString('latin1'))
-    return { ...first, strings: chosen.map(copyBytes) }
-  }
+  if (first.dtype === 'string') return majorityOfTexts(tensors, weights)
   const numeric = tensors as readonly NumericTensor[]
   if (!isFloat(first)) return majorityOfNumbers(first, numeric, weights)
   const values = numeric.map(numbersOf)
@@ -61,13 +57,32 @@ function combineTensors(
   return floatTensor(first, meanOf(softmax ? values.map((each) => softmaxRows(each, length)) : values, weights))
 }
 
-function majorityOfNumbers(first: NumericTensor, tensors: readonly NumericTensor[], weights: readonly number[]) {
-  const size = first.bytes.length / Math.max(1, numbersOf(first).length)
-  const elements = tensors.map(({ bytes }) =>
-    Array.from({ length: bytes.length / size }, (_, at) => bytes.subarray(at * size, (at + 1) * size)),
-  )
-  const chosen = majorityOf(elements, weights, (element) => Buffer.from(element).toString('latin1'))
-  return { ...first, bytes: new Uint8Array(Buffer.concat(chosen)) }
+function majorityOfTexts(tensors: readonly [Tensor, ...Tensor[]], weights: readonly number[]): Tensor {
+  const texts = tensors.map((tensor) => (tensor.dtype === 'string' ? tensor.strings : []))
+  const at = (voter: number, place: number) => texts[voter]?.[place] ?? new Uint8Array(0)
+  const strings = (texts[0] ?? []).map((_, place) => {
+    const voter = majorityVoter(weights, (a, b) => Buffer.compare(at(a, place), at(b, place)) === 0)
+    return copyBytes(at(voter, place))
+  })
+  return { dtype: 'string', dims: tensors[0].dims, strings }
+}
+
+function majorityOfNumbers(
+  first: NumericTensor,
+  tensors: readonly NumericTensor[],
+  weights: readonly number[],
+): NumericTensor {
+  const views = tensors.map((tensor) => viewOf(tensor) as ArrayLike<number | bigint>)
+  const chosen = { ...first, bytes: copyBytes(first.bytes) }
+  const result = viewOf(chosen) as { [place: number]: number | bigint; readonly length: number }
+  for (let place = 0; place < result.length; place++) {
+    const value = result[place]
+    // Mostly all agree, and there may be as many places as pixels.
+    if (views.every((view) => view[place] === value)) continue
+    const voter = majorityVoter(weights, (a, b) => views[a]?.[place] === views[b]?.[place])
+    result[place] = views[voter]?.[place] ?? 0
+  }
+  return chosen
 }
 
 function meanOf(values: readonly ArrayLike<number>[], weights: readonly number[]): Float64Array {

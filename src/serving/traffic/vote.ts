@@ -14,26 +14,21 @@ export function weighedVotes(votes: readonly number[], weights: readonly number[
   for (const [voter, vote] of votes.entries()) {
     if (vote >= 0) shares[vote] = (shares[vote] ?? 0) + (weights[voter] ?? 0) / total
   }
-  const most = Math.max(...shares)
+  const most = shares.reduce((largest, share) => Math.max(largest, share), 0)
   const winner = votes.find((vote) => vote >= 0 && shares[vote] === most)
   return shares.map((share, index) => (share === most && index !== winner ? share * (1 - tieLoss) : share))
 }
 
-/** For each place the element that most voters have there; of equal ones the one that was named first. */
-export function majorityOf<T>(
-  voters: readonly (readonly T[])[],
-  weights: readonly number[],
-  keyOf: (element: T) => string,
-): T[] {
-  return (voters[0] ?? []).map((first, place) => {
-    const votes = new Map<string, { readonly element: T; count: number }>()
-    for (const [voter, elements] of voters.entries()) {
-      const element = elements[place] ?? first
-      const key = keyOf(element)
-      const entry = votes.get(key) ?? { element, count: 0 }
-      entry.count += weights[voter] ?? 0
-      votes.set(key, entry)
-    }
-    return [...votes.values()].reduce((best, entry) => (entry.count > best.count ? entry : best)).element
-  })
+/**
+ * The voter whose element most have; of equal ones the first.
+ * @param isSame whether two voters have the same
+ */
+export function majorityVoter(weights: readonly number[], isSame: (a: number, b: number) => boolean): number {
+  let best = { voter: 0, votes: -1 }
+  for (let voter = 0; voter < weights.length; voter++) {
+    let votes = 0
+    for (let other = 0; other < weights.length; other++) votes += isSame(voter, other) ? (weights[other] ?? 0) : 0
+    if (votes > best.votes) best = { voter, votes }
+  }
+  return best.voter
 }

@@ -30,6 +30,17 @@ describe('combining outputs', () => {
     expect(numbers(of([floats(NaN, NaN), first], { method: 'vote' }))).toEqual([0, 0.5])
   })
 
+  test('votes over as many classes as a vocabulary has', () => {
+    const wide = (best: number) =>
+      tensorOf(
+        'float32',
+        [1, 200_000],
+        Float32Array.from({ length: 200_000 }, (_, index) => Number(index === best)),
+      )
+    const shares = numbers(of([wide(7), wide(150_000), wide(150_000)], { method: 'vote' }))
+    expect(shares.findIndex((share) => share > 0.5)).toBe(150_000)
+  })
+
   test('keeps halves halves', () => {
     const half = (...values: number[]) =>
       tensorOf('float16', [1, values.length], new Uint16Array(Float16Array.from(values).buffer))
