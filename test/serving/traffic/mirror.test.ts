@@ -158,6 +158,27 @@ describe('a mirror', () => {
     expect([log.dropped, primary.lent(), candidate.lent()]).toEqual([0, 0, 0])
   })
 
+  test('compares each request of a batch with its own rows', async () => {
+    const batching = { maxBatch: 8, maxDelayMs: 0, buckets: [] }
+    const versions = [
+      await openVersion(runtime, 1, scaled(1), { batching, maxQueue: 20 }),
+      await openVersion(runtime, 2, scaled(1), { batching, maxQueue: 20 }),
+    ]
+    open.push(...versions)
+    const [primary, candidate] = versions as [TestVersion, TestVersion]
+    const { lane, log } = mirrorOf(primary, candidate, { maxQueue: 100 })
+    const rows = Array.from({ length: 20 }, (_, index) => [index, -index, 3 * index])
+    const answers = await Promise.all(rows.map(async (row) => lane.submit(requestOf([row]))))
+    expect(answers.map((answer) => take(answer)[0])).toEqual(rows)
+    expect(primary.runs.length).toBeLessThan(20)
+    await expect.poll(() => log.compared).toHaveLength(20)
+    expect(log.compared.every(({ agrees, maxAbs }) => agrees && maxAbs === 0)).toBe(true)
+    const means = log.compared.map(({ means: { actual } }) => actual!).toSorted((a, b) => a - b)
+    // Of three scores and their sum.
+    for (const [index, mean] of means.entries()) expect(mean).toBeCloseTo((3 * index + 3 * index) / 4)
+    expect([log.dropped, primary.lent(), candidate.lent()]).toEqual([0, 0, 0])
+  })
+
   test('takes a candidate that is being replaced for no failure', async () => {
     const [primary, candidate] = [await load(1, scaled(1)), await load(2, scaled(1))]
     const { lane, log } = mirrorOf(primary, candidate)
