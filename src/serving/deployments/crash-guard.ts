@@ -5,6 +5,7 @@ import { Type } from 'typebox'
 import { Check } from 'typebox/value'
 import { HastenError } from '../../errors.ts'
 import { isAlive, processIdentity } from './process-identity.ts'
+import { createTurns } from './turns.ts'
 
 /** Says on disk that a version is in native code, so that the next process knows what ran when this one died. */
 export interface RunMarker {
@@ -136,7 +137,11 @@ function openBoard(file: string) {
   const board = openSync(file, 'w')
   const free: number[] = []
   let lines = 0
-  const write = (bytes: Buffer, line: number) => void writeSync(board, bytes, 0, bytes.length, line * recordBytes)
+  let isOpen = true
+  const write = (bytes: Buffer, line: number) => {
+    // A run that hangs may outlive the board of a process that ends.
+    if (isOpen) writeSync(board, bytes, 0, bytes.length, line * recordBytes)
+  }
   return {
     add(key: string): Pick<RunMarker, 'enter' | 'leave' | 'close'> {
       const line = free.pop() ?? lines++
@@ -149,21 +154,9 @@ function openBoard(file: string) {
       }
     },
     close() {
+      isOpen = false
       closeSync(board)
       unlinkSync(file)
-    },
-  }
-}
-
-function createTurns(): { take(): Promise<() => void> } {
-  let last = Promise.resolve()
-  return {
-    async take() {
-      const before = last
-      const { promise, resolve } = Promise.withResolvers<void>()
-      last = promise
-      await before
-      return resolve
     },
   }
 }

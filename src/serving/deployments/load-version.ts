@@ -12,6 +12,9 @@ import { resolveOptions, type ResolvedOptions } from './options.ts'
 import { checkSignature, probeSession, type StoredSignature } from './probe.ts'
 import type { SessionPool, SharedSession } from './sessions.ts'
 
+/** Runs before a version is called ready: the first ones allocate and plan memory. */
+const warmRuns = 3
+
 export interface LoadDeps {
   readonly storage: Pick<Storage, 'models'>
   readonly sessions: SessionPool
@@ -105,7 +108,7 @@ interface Opened {
 async function admit(opened: Opened, signal: AbortSignal): Promise<Known> {
   const { deps, model, options, session } = opened
   checkSignature(session, model.signature as unknown as StoredSignature)
-  const runs = await probe(opened, signal)
+  const runs = await probe(opened, warmRuns, signal)
   const golden = options.goldenCheckMs === 0 ? undefined : await settleGolden(deps, model, options.session, runs)
   const observations = options.batching === undefined ? [] : await proveBatching(session, options.batching, signal)
   const measured = await deps.storage.models.measured(model)
@@ -114,15 +117,15 @@ async function admit(opened: Opened, signal: AbortSignal): Promise<Known> {
 
 /** The same file was admitted here before: it only has to answer as it did. */
 async function admitAgain(opened: Opened, known: Known, signal?: AbortSignal): Promise<Known> {
-  const [outputs] = await probe(opened, signal)
+  const [outputs] = await probe(opened, 1, signal)
   if (known.golden !== undefined) checkGolden(known.golden, outputs, known.golden.conditions)
   return known
 }
 
-function probe({ model, options, session }: Opened, signal?: AbortSignal) {
+function probe({ model, options, session }: Opened, runs: number, signal?: AbortSignal) {
   const { allowNonFinite } = options
   const stored = model.signature as unknown as StoredSignature
-  return probeSession(session, stored, { allowNonFinite, ...(signal === undefined ? {} : { signal }) })
+  return probeSession(session, stored, { runs, allowNonFinite, ...(signal === undefined ? {} : { signal }) })
 }
 
 function loadedVersion(opened: Opened, known: Known): LoadedVersion {

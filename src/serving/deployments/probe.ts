@@ -10,8 +10,6 @@ import {
   type TensorInfo,
 } from '../../engine/serving.ts'
 
-/** Runs before a version is called ready: the first ones allocate and plan memory. */
-const warmRuns = 3
 const runDeadlineMs = 60_000
 
 /** Inputs and outputs as they are stored; `dynamic_rank` when even the number of dims is unknown. */
@@ -42,14 +40,14 @@ export function checkSignature(session: Session, stored: StoredSignature): void 
 }
 
 /**
- * Warms a session and looks at what it answers to generated inputs: every output, of the stored dims, finite.
+ * Runs a session on generated inputs and looks at what it answers: every output, of the stored dims, finite.
  * @returns what each run answered
  * @throws HastenError `model_run_failed`, `run_canceled`
  */
 export async function probeSession(
   session: Session,
   stored: StoredSignature,
-  options: { readonly allowNonFinite: boolean; readonly signal?: AbortSignal },
+  options: { readonly runs: number; readonly allowNonFinite: boolean; readonly signal?: AbortSignal },
 ): Promise<[Outputs, ...Outputs[]]> {
   const feeds = generateInputs(session.inputs, { batch: 1, seed: 1 })
   const { signal } = options
@@ -59,7 +57,7 @@ export async function probeSession(
     return outputs
   }
   const runs: [Outputs, ...Outputs[]] = [await runChecked()]
-  while (runs.length < warmRuns) runs.push(await runChecked())
+  while (runs.length < options.runs) runs.push(await runChecked())
   return runs
 }
 

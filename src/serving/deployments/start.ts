@@ -8,7 +8,7 @@ import { createCatalog, type LoopState } from './catalog.ts'
 import { createEntry, updateEntry, type Entry } from './entry.ts'
 import { openCrashGuard } from './crash-guard.ts'
 import type { HostConditions } from './golden.ts'
-import { checkHealth } from './health.ts'
+import { createHealthChecks } from './health.ts'
 import { createLoader, type Loader } from './loader.ts'
 import { registerDeploymentMetrics } from './metrics.ts'
 import { reportEntry, type Reporter } from './replicas.ts'
@@ -103,9 +103,10 @@ async function runLoop(
   bell: Bell,
   { loader, reporter, traffic, watch }: { loader: Loader; reporter: Reporter; traffic: Traffic; watch: Watch },
 ): Promise<void> {
+  const checks = createHealthChecks(bell.ring)
   let isAway = false
   while (!state.stopping) {
-    for (const { slots } of entries.values()) for (const slot of slots.values()) checkHealth(slot, bell.ring)
+    for (const { slots } of entries.values()) for (const slot of slots.values()) void checks.look(slot)
     loader.tidy()
     try {
       adopt(entries, await storage.deployments.listDesired(), loader, traffic)

@@ -139,7 +139,10 @@ describe('a version whose memory goes bad', () => {
       const got = await ask(server.url, 'decays')
       return got.status === 503 ? got : undefined
     })
-    expect(answer).toMatchObject({ code: 'deployment_not_ready', detail: expect.stringMatching(/it no longer works: .*output 'y' is/) })
+    expect(answer).toMatchObject({
+      code: 'deployment_not_ready',
+      detail: expect.stringMatching(/it no longer works: .*output 'y' is/),
+    })
     isBad = false
     await untilReady(server.url, 'decays')
     expect(await ask(server.url, 'decays')).toMatchObject({ data: [2, 4] })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { HastenError, type ErrorCode } from '../../../src/errors.ts'
 import { createGate } from '../../../src/serving/deployments/gate.ts'
-import { checkHealth } from '../../../src/serving/deployments/health.ts'
+import { createHealthChecks } from '../../../src/serving/deployments/health.ts'
 import type { LoadedVersion } from '../../../src/serving/deployments/load-version.ts'
 import { createSlot, errorOf, recordFailure, stateOf, type Slot } from '../../../src/serving/deployments/slot.ts'
 import { versionRow } from './support.ts'
@@ -14,11 +14,7 @@ function suspect(failures: number, oldestRunMs: number, probe: () => Promise<voi
   return slot
 }
 
-const check = (slot: Slot) =>
-  new Promise<void>((resolve) => {
-    checkHealth(slot, resolve)
-    if (!slot.health.probing) resolve()
-  })
+const check = async (slot: Slot) => createHealthChecks(() => {}).look(slot)
 
 test('a version is probed after five failures in a row, and the probe decides', async () => {
   let probes = 0
@@ -65,6 +61,29 @@ test('a version is looked at when it is due, later while it is busy', async () =
   await check(slot)
   expect(probes).toBe(2)
   expect(performance.now() - slot.health.seenAt).toBeLessThan(5000)
+})
+
+test('versions that are due are looked at one at a time, and only news is told', async () => {
+  const running: number[] = []
+  let most = 0
+  let news = 0
+  const checks = createHealthChecks(() => news++)
+  const probes = [1, 2, 3].map((number) => {
+    const slot = suspect(0, 0, async () => {
+      running.push(number)
+      most = Math.max(most, running.length)
+      await new Promise(setImmediate)
+      running.pop()
+      if (number === 2) throw new HastenError('golden_mismatch', 'another answer')
+    })
+    slot.loaded = { ...slot.loaded!, options: { ...slot.loaded!.options, goldenCheckMs: 1 }, distrust: () => {} }
+    slot.health.seenAt = -1
+    const [look, again] = [checks.look(slot), checks.look(slot)]
+    expect(again).toBeUndefined()
+    return look
+  })
+  for (const probe of probes) await probe
+  expect([most, news]).toEqual([1, 1])
 })
 
 test('a failed load is tried again only when waiting can help, each time later', () => {
