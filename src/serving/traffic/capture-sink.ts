@@ -30,10 +30,9 @@ export function createCaptureSink(deployment: string, { captured, logger, flushM
   let maxSamples = 0
   let cut = { key: 1, at: 0 }
   let timer: NodeJS.Timeout | undefined
+  let writing = Promise.resolve()
 
-  async function flush(): Promise<void> {
-    clearTimeout(timer)
-    timer = undefined
+  async function write(): Promise<void> {
     const samples = pending
     pending = []
     if (samples.length === 0) return
@@ -47,6 +46,13 @@ export function createCaptureSink(deployment: string, { captured, logger, flushM
     } finally {
       pendingBytes -= samples.reduce((sum, sample) => sum + bytesOf(sample), 0)
     }
+  }
+  async function flush(): Promise<void> {
+    clearTimeout(timer)
+    timer = undefined
+    // One after the other, so that the end of this one is the end of all.
+    writing = writing.then(write)
+    return writing
   }
   return {
     cut: () => (performance.now() - cut.at < cutMs ? cut.key : 1),

@@ -1,5 +1,5 @@
-import type { Pool } from 'pg'
-import type { Database, Transaction } from '../database.ts'
+import type { Pool, PoolClient } from 'pg'
+import type { Database } from '../database.ts'
 import { toJson } from '../json.ts'
 
 /** One input of a sample, without an axis of samples. */
@@ -48,16 +48,22 @@ export interface Captured {
   clear(deploymentId: string): Promise<number>
 }
 
-/** @param pool for the samples: Prisma would encode their bytes, which holds the event loop of a data plane up */
-export function createCaptured({ prisma, transaction }: Database, pool: Pool): Captured {
+/** @param pool for what adds samples: Prisma would encode their bytes, which holds the event loop of a data plane up */
+export function createCaptured({ prisma }: Database, pool: Pool): Captured {
   return {
     async add(deploymentId, samples, bounds) {
-      for (const sample of samples) await insertSample(pool, deploymentId, sample)
-      return transaction(async (tx) => {
-        const held = await tx.$queryRaw<unknown[]>`
-          SELECT 1 FROM deployments WHERE id = ${deploymentId} AND deleted_at IS NULL FOR NO KEY UPDATE`
-        return held.length === 0 ? undefined : trim(tx, deploymentId, bounds)
-      })
+      const client = await pool.connect()
+      try {
+        await client.query('BEGIN')
+        const key = await addAndTrim(client, deploymentId, samples, bounds)
+        await client.query('COMMIT')
+        client.release()
+        return key
+      } catch (error) {
+        // Closing the connection rolls back.
+        client.release(error as Error)
+        throw error
+      }
     },
     async forms(deploymentId) {
       const rows = await prisma.$queryRaw<{ arrays: CapturedArray[]; samples: bigint; bytes: bigint }[]>`
@@ -74,26 +80,44 @@ export function createCaptured({ prisma, transaction }: Database, pool: Pool): C
   }
 }
 
-/** None for a deployment that is gone, or is going: its row is locked then. */
-async function insertSample(pool: Pool, deploymentId: string, { key, arrays, data }: CapturedSample): Promise<void> {
-  const statement = `
-    INSERT INTO captured_samples (deployment_id, key, arrays, data, size_bytes)
-    SELECT id, $2, $3, $4, $5 FROM deployments WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE
-    ON CONFLICT DO NOTHING`
-  await pool.query(statement, [deploymentId, key, JSON.stringify(arrays), data, data.length])
+async function addAndTrim(
+  client: PoolClient,
+  deploymentId: string,
+  samples: readonly CapturedSample[],
+  bounds: CaptureBounds,
+): Promise<number | undefined> {
+  // Locked, so that one that is being deleted gets none, and what two processes add is trimmed one after the other.
+  const held = await client.query('SELECT 1 FROM deployments WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE', [
+    deploymentId,
+  ])
+  if (held.rows.length === 0) return undefined
+  for (const { key, arrays, data } of samples) {
+    await client.query(
+      `INSERT INTO captured_samples (deployment_id, key, arrays, data, size_bytes) VALUES ($1, $2, $3, $4, $5)
+       ON CONFLICT DO NOTHING`,
+      [deploymentId, key, JSON.stringify(arrays), data, data.length],
+    )
+  }
+  return trim(client, deploymentId, bounds)
 }
 
-async function trim(tx: Transaction, deploymentId: string, { maxSamples, maxBytes }: CaptureBounds): Promise<number> {
-  const dropped = await tx.$executeRaw`
-    DELETE FROM captured_samples WHERE deployment_id = ${deploymentId} AND key IN (
+async function trim(
+  client: PoolClient,
+  deploymentId: string,
+  { maxSamples, maxBytes }: CaptureBounds,
+): Promise<number> {
+  const dropped = await client.query(
+    `DELETE FROM captured_samples WHERE deployment_id = $1 AND key IN (
       SELECT key FROM (
         SELECT key, row_number() OVER by_key AS place, sum(size_bytes) OVER by_key AS bytes
-        FROM captured_samples WHERE deployment_id = ${deploymentId} WINDOW by_key AS (ORDER BY key)
-      ) AS placed WHERE place > ${maxSamples} OR bytes > ${maxBytes})`
-  const { _count: count, _max: max } = await tx.capturedSample.aggregate({
-    where: { deploymentId },
-    _count: true,
-    _max: { key: true },
-  })
-  return dropped > 0 || count >= maxSamples ? (max.key ?? 0) : 1
+        FROM captured_samples WHERE deployment_id = $1 WINDOW by_key AS (ORDER BY key)
+      ) AS placed WHERE place > $2 OR bytes > $3)`,
+    [deploymentId, maxSamples, maxBytes],
+  )
+  const { rows } = await client.query<{ count: string; last: number | null }>(
+    'SELECT count(*) AS count, max(key) AS last FROM captured_samples WHERE deployment_id = $1',
+    [deploymentId],
+  )
+  const isFull = (dropped.rowCount ?? 0) > 0 || Number(rows[0]?.count) >= maxSamples
+  return isFull ? (rows[0]?.last ?? 0) : 1
 }

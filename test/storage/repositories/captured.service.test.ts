@@ -31,6 +31,13 @@ test('the samples of the smallest keys stay, whoever brings them in which order'
   expect(await captured().forms(id)).toEqual([{ arrays, samples: 3, bytes: 6 }])
 })
 
+test('processes that add at once keep the bound together', async () => {
+  const { id } = await deploy()
+  const keys = Array.from({ length: 8 }, (_, index) => (index + 1) / 10)
+  await Promise.all(keys.toReversed().map(async (key) => captured().add(id, [sampleOf(key)], bounds)))
+  expect(await keysOf(id)).toEqual([0.1, 0.2, 0.3])
+})
+
 test('bytes are bounded too', async () => {
   const { id } = await deploy()
   const large = sampleOf(0.5, { data: new Uint8Array(10) })
