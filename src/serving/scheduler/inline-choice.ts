@@ -11,33 +11,29 @@ const handOffMs = 0.1
 const worthTryingMs = 0.2
 /** So many more long runs than short ones, and runs go to other threads again. */
 const maxStrikes = 4
-/** And so many do before the next is tried. */
+/** And so many do before as large a one is tried again. */
 const runsBetweenTries = 500
 
 /**
- * Decides by what runs took. Surprises cost others little: what is tried has just taken no more than `worthTryingMs`,
- * inputs larger than any that were short go to another thread, and a few runs that are too long end it. One may be long
+ * Decides by what runs took and how large their inputs were. Surprises cost others little: what is tried has just taken
+ * no more than `worthTryingMs`, and a few runs that are too long send all of their size to other threads. One may be long
  * by chance, where other processes want the core too.
  */
 export function createInlineChoice(): InlineChoice {
-  let mayRunHere = false
-  let largestShort = 0
+  let largestShort = -1
   let strikes = 0
   let runsLeft = 0
   return {
-    isInline: (bytes) => mayRunHere && bytes <= largestShort,
+    isInline: (bytes) => bytes <= largestShort,
     observe(isInline, bytes, ms) {
       if (isInline) {
         strikes = ms <= handOffMs ? Math.max(0, strikes - 1) : strikes + 1
         if (strikes < maxStrikes) return
-        mayRunHere = false
+        largestShort = bytes - 1
         strikes = 0
         runsLeft = runsBetweenTries
       } else if (runsLeft > 0) runsLeft--
-      else if (ms <= worthTryingMs) {
-        mayRunHere = true
-        largestShort = Math.max(largestShort, bytes)
-      }
+      else if (ms <= worthTryingMs) largestShort = Math.max(largestShort, bytes)
     },
   }
 }

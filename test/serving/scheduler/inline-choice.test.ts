@@ -39,4 +39,11 @@ describe('which runs stay on the thread of the event loop', () => {
     choice.observe(false, 100, 0.06)
     expect(choice.isInline(100)).toBe(true)
   })
+
+  test('and smaller ones stay, where only large ones are long', () => {
+    const choice = createInlineChoice()
+    choice.observe(false, 1000, 0.15)
+    for (let run = 0; run < 4; run++) choice.observe(true, 1000, 0.5)
+    expect([choice.isInline(999), choice.isInline(1000)]).toEqual([true, false])
+  })
 })
