@@ -4,6 +4,8 @@ import { expect, test } from 'vitest'
 import { metricsPlugin } from '../src/api/plugins/metrics.ts'
 import { createJobMetrics } from '../src/jobs/metrics.ts'
 import { registerServingMetrics } from '../src/serving/metrics.ts'
+import { createCascadeTotals } from '../src/serving/traffic/cascade-totals.ts'
+import { registerShadowMetrics } from '../src/serving/traffic/shadow-totals.ts'
 import { createMetrics } from '../src/telemetry.ts'
 import { catalogOf } from './serving/support.ts'
 
@@ -14,6 +16,8 @@ interface Dashboard {
 test('every metric that the dashboard asks for is one that Hasten exports', async () => {
   const metrics = createMetrics()
   registerServingMetrics(metrics, catalogOf([]))
+  createCascadeTotals(metrics)
+  registerShadowMetrics(metrics, () => [])
   createJobMetrics(metrics)
   const app = fastify()
   await app.register(metricsPlugin, { metrics })
