@@ -14,6 +14,8 @@ export interface WeightGradient {
 
 /** More kernel elements than this are not unfolded: each is a Slice. */
 const maxUnfolded = 64
+/** More than this are not summed one by one, which would be no faster than the convolution. */
+const maxSummed = 16
 
 /**
  * dW[m, c, k] = Σₙₒ dy[n, m, o] · x[n, c, o·stride + k·dilation − pad]. As a matrix product over unfolded data where that can be
@@ -24,6 +26,7 @@ export function weightGradient(back: Backward, options: WeightGradient): Value {
   const size = window.kernel.reduce((product, each) => product * each, 1)
   const places = back.dims(dy).slice(2)
   const isKnown = places.every((dim) => typeof dim === 'number')
+  if (isKnown && size <= maxSummed && isDepthwise(back, options)) return bySums(back, options, places)
   if (group !== 1 || size > maxUnfolded || !isKnown) return byConvolution(back, options)
   return size === 1 && isWhole(window) ? byBatchProduct(back, options) : byUnfolding(back, options, places)
 }
@@ -38,26 +41,46 @@ function byBatchProduct(back: Backward, { data, dy, like }: WeightGradient): Val
   return back.reshapeLike(back.reduce('Sum', product, [0], false), like)
 }
 
+/** One channel a group, each made from one; steps of more than 1 would cost the slices what the sums gain. */
+function isDepthwise(back: Backward, { like, window, group }: WeightGradient): boolean {
+  const [outputs, perGroup] = back.dims(like)
+  return group > 1 && outputs === group && perGroup === 1 && window.strides.every((stride) => stride === 1)
+}
+
+/** For each kernel element the sum of dY times the data that meets it, which is less than a convolution whose kernels are as large as images. */
+function bySums(back: Backward, { data, dy, like, window }: WeightGradient, places: readonly number[]): Value {
+  const axes = places.map((_, axis) => axis + 2)
+  const sums = partsOf(back, data, window, places).map((part) => back.reduce('Sum', back.mul(part, dy), [0, ...axes]))
+  const joined = sums.length === 1 ? (sums[0] as Value) : back.op('Concat', sums, { axis: 0 })
+  return back.reshapeLike(back.transpose(joined, [1, 0, ...axes]), like)
+}
+
 /** The data that meets each kernel element, [kernel·C, N·places], times dY of [M, N·places]. */
 function byUnfolding(back: Backward, { data, dy, like, window }: WeightGradient, places: readonly number[]): Value {
-  const { op, ints } = back
+  const { op } = back
   const axes = places.map((_, axis) => axis + 2)
   const swap = [1, 0, ...axes]
-  const exchanged = back.transpose(data, swap)
-  const { begins, ends, strides, dilations, kernel } = window
-  const isPadded = [...begins, ...ends].some((pad) => pad > 0)
-  const padded = isPadded ? op('Pad', [exchanged, ints([0, 0, ...begins, 0, 0, ...ends])]) : exchanged
-  const parts = offsetsOf(kernel).map((offset) => {
-    const starts = offset.map((each, axis) => each * (dilations[axis] ?? 1))
-    const stops = starts.map((start, axis) => start + ((places[axis] ?? 1) - 1) * (strides[axis] ?? 1) + 1)
-    return op('Slice', [padded, ints(starts), ints(stops), ints(axes), ints(strides)])
-  })
+  const parts = partsOf(back, back.transpose(data, swap), window, places)
   const unfolded = parts.length === 1 ? (parts[0] as Value) : op('Concat', parts, { axis: 0 })
   const rows = op('Flatten', [unfolded], { axis: 1 })
   const made = op('Gemm', [op('Flatten', [back.transpose(dy, swap)], { axis: 1 }), rows], { transB: 1 })
   const [outputs = null, channels = null] = back.dims(like)
   const apart = back.reshape(made, [outputs, parts.length, channels])
   return back.reshapeLike(back.transpose(apart, [0, 2, 1]), like)
+}
+
+/** What of the data meets each kernel element, by place. */
+function partsOf(back: Backward, data: Value, window: Window, places: readonly number[]): Value[] {
+  const { op, ints } = back
+  const { begins, ends, strides, dilations, kernel } = window
+  const axes = places.map((_, axis) => axis + 2)
+  const isPadded = [...begins, ...ends].some((pad) => pad > 0)
+  const padded = isPadded ? op('Pad', [data, ints([0, 0, ...begins, 0, 0, ...ends])]) : data
+  return offsetsOf(kernel).map((offset) => {
+    const starts = offset.map((each, axis) => each * (dilations[axis] ?? 1))
+    const stops = starts.map((start, axis) => start + ((places[axis] ?? 1) - 1) * (strides[axis] ?? 1) + 1)
+    return op('Slice', [padded, ints(starts), ints(stops), ints(axes), ints(strides)])
+  })
 }
 
 /** Every place in a kernel, in row-major order. */

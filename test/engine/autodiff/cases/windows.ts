@@ -109,6 +109,27 @@ export const windowCases = {
     },
     { name: 'groups', inputs: [[2, 4, 4, 4], [6, 2, 3, 3], [6]], attributes: { group: 2, pads: [1, 1, 1, 1] } },
     {
+      name: 'depthwise, step by step',
+      inputs: [[2, 3, 4, 5], [3, 1, 3, 2], [3]],
+      attributes: { group: 3, pads: [1, 0, 2, 1], dilations: [1, 2] },
+    },
+    {
+      name: 'depthwise of one axis',
+      inputs: [
+        [2, 3, 6],
+        [3, 1, 3],
+      ],
+      attributes: { group: 3, auto_pad: 'SAME_UPPER' },
+    },
+    {
+      name: 'depthwise of one element',
+      inputs: [
+        [2, 3, 2, 2],
+        [3, 1, 1, 1],
+      ],
+      attributes: { group: 3 },
+    },
+    {
       name: 'depthwise',
       inputs: [[2, 3, 4, 5], [3, 1, 3, 3], [3]],
       attributes: { group: 3, pads: [1, 1, 1, 1], strides: [1, 2] },
@@ -167,6 +188,14 @@ export const windowCases = {
       attributes: { dilations: [2, 1], pads: [1, 0, 0, 1] },
     },
     { name: 'groups', inputs: [[2, 4, 3, 3], [4, 3, 2, 2], [6]], attributes: { group: 2, strides: [2, 1] } },
+    {
+      name: 'depthwise, step by step',
+      inputs: [
+        [2, 3, 3, 2],
+        [3, 1, 2, 3],
+      ],
+      attributes: { group: 3, pads: [1, 0, 0, 1] },
+    },
     {
       name: 'depthwise',
       inputs: [
