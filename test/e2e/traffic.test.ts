@@ -87,3 +87,31 @@ test('inputs of live requests become a dataset, and calibrate a job', async () =
   expect(job).toMatchObject({ state: 'succeeded', error: null })
   expect(job.verdict!.gates.every(({ passed }) => passed)).toBe(true)
 })
+
+test('a canary is promoted by the requests that come, and a shadow is told of in the stats', async () => {
+  const limits = { min_requests: 30, max_latency_ratio: 1000, max_error_rate: 0.1, min_agreement: 0.5 }
+  const canary = { version: 2, weight: 0.5, steps: [0.8], ...limits }
+  await change(hasten.client, name, { traffic: { canary, shadow: { version: 2, share: 1 } } })
+  interface Told {
+    readonly active: number
+    readonly traffic: object
+    readonly traffic_state: { readonly canary: { readonly decision: string; readonly steps: readonly object[] } }
+  }
+  const told = async () => hasten.client.get<Told>(`/v1/deployments/${name}`)
+  const sendAndLook = async () => {
+    for (const digit of digits.slice(0, 20)) await predict(serve, name, digit)
+    return (await told()).traffic_state.canary.decision
+  }
+  await expect.poll(sendAndLook, { timeout: 60_000, interval: 100 }).toBe('promoted')
+  expect(await told()).toMatchObject({
+    active: 2,
+    traffic: {},
+    traffic_state: { canary: { steps: [{ outcome: 'advanced' }, { outcome: 'promoted' }] } },
+  })
+  interface Stats {
+    readonly versions: readonly { readonly traffic: { readonly shadow: { readonly compared: number } | null } }[]
+  }
+  const compared = async () =>
+    (await hasten.client.get<Stats>(`/v1/deployments/${name}/stats`)).versions[1]?.traffic.shadow?.compared ?? 0
+  await expect.poll(compared, { timeout: 30_000 }).toBeGreaterThan(0)
+})
