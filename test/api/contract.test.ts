@@ -116,6 +116,8 @@ describe('the error table', () => {
     const embedded = [
       'model_load_failed',
       'model_run_failed',
+      'golden_mismatch',
+      'model_crashed',
       'model_too_large',
       'dataset_mismatch',
       'job_canceled',

@@ -102,5 +102,6 @@ export function binaryTensor(info: TensorInfo, dims: readonly number[], data: Ui
     throw new HastenError('input_data', detail)
   }
   const aligned = data.byteOffset % byteLength(info.dtype, 1) === 0
-  return { dtype: info.dtype, dims, bytes: aligned ? data : data.slice() }
+  // Not slice(): that of a Buffer is a view.
+  return { dtype: info.dtype, dims, bytes: aligned ? data : new Uint8Array(data) }
 }

@@ -34,8 +34,8 @@ describe('a good request', () => {
     expect(call).toMatchObject({ id: '', outputs: [{ name: 'y', binary: true }] })
   })
 
-  test('with an unaligned tail is copied, so that the runtime can read whole elements', () => {
-    const tensor = decode(pair, `{"inputs":[${JSON.stringify(binaryX())}]   }`, floats).feeds.x!
+  test.each([0, 1, 2, 3])('%i bytes past a tail that is aligned is read by whole elements', (spaces) => {
+    const tensor = decode(pair, `{"inputs":[${JSON.stringify(binaryX())}]${' '.repeat(spaces)}}`, floats).feeds.x!
     expect(tensor.dtype !== 'string' && tensor.bytes.byteOffset % 4).toBe(0)
     expect(bytesOf(tensor)).toEqual([...floats])
   })
