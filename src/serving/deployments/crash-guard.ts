@@ -20,6 +20,8 @@ export interface RunMarker {
 export interface CrashGuard {
   /** @throws HastenError `model_crashed` when it ran at two deaths in a row */
   check(deployment: string, version: number): void
+  /** Whether any version is refused; cheap enough to be asked often. */
+  refusesAny(): boolean
   mark(deployment: string, version: number): RunMarker
   /** Gives the versions of a deployment another chance. */
   forget(deployment: string): void
@@ -58,6 +60,7 @@ export async function openCrashGuard(dir: string): Promise<CrashGuard> {
       const detail = `the server died ${count} times in a row while version ${version} was running`
       throw new HastenError('model_crashed', detail)
     },
+    refusesAny: () => Object.values(readDeaths(file)).some(({ count }) => count > deathsAllowed),
     mark(deployment, version) {
       const key = keyOf(deployment, version)
       const wasThere = key in readDeaths(file)

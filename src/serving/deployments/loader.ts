@@ -2,9 +2,9 @@ import type { ArtifactCache } from '../../storage/index.ts'
 import type { Runtime } from '../../engine/serving.ts'
 import type { Entry } from './entry.ts'
 import { makeIdle, retire, startLoad, type Lifecycle } from './lifecycle.ts'
-import { createMemory, unusedVersions } from './memory.ts'
+import { createMemory, heldVersions, unusedVersions } from './memory.ts'
 import { createSessionPool } from './sessions.ts'
-import { answering, createSlot } from './slot.ts'
+import { answering, createSlot, recordFailure } from './slot.ts'
 import { wantedVersions } from './wanted.ts'
 
 /** Loads at a time that no request waits for: each takes a core and the memory of a model. */
@@ -14,7 +14,7 @@ const maxLoads = 2
 export interface Loader {
   /** Starts and lets go of what `entry` needs now. */
   advance(entry: Entry): void
-  /** Frees what has not been used for long, and what is beyond the bound. */
+  /** Frees what has not been used for long, what is beyond the bound, and what crashes servers. */
   tidy(): void
   /** Bytes of the models in memory. */
   bytes(): number
@@ -55,6 +55,7 @@ export function createLoader(deps: LoaderDeps, changed: () => void): Loader {
   return {
     advance: (entry) => advance(life, entry),
     tidy() {
+      refuseCrashing(life, entries)
       for (const { entry, slot } of unusedVersions(entries)) void makeIdle(life, entry, slot)
       void memory.makeRoom(0)
     },
@@ -69,6 +70,20 @@ export function createLoader(deps: LoaderDeps, changed: () => void): Loader {
       // A load that was given up may still have something to retire.
       while (loads.size + retirements.size > 0) await Promise.all([...loads, ...retirements])
     },
+  }
+}
+
+/** Lets go of what this process has loaded, and crashed others of this host. */
+function refuseCrashing(life: Lifecycle, entries: ReadonlyMap<string, Entry>): void {
+  const { guard } = life.deps
+  if (guard === undefined || !guard.refusesAny()) return
+  for (const { entry, slot } of heldVersions(entries)) {
+    try {
+      guard.check(entry.row.id, slot.row.version)
+    } catch (error) {
+      recordFailure(slot, error)
+      void makeIdle(life, entry, slot)
+    }
   }
 }
 

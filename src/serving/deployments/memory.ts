@@ -71,7 +71,8 @@ export function unusedVersions(entries: ReadonlyMap<string, Entry>): readonly He
   })
 }
 
-function heldVersions(entries: ReadonlyMap<string, Entry>): Held[] {
+/** Versions that are in memory. */
+export function heldVersions(entries: ReadonlyMap<string, Entry>): Held[] {
   const held: Held[] = []
   for (const entry of entries.values()) {
     for (const slot of entry.slots.values()) if (slot.loaded !== undefined) held.push({ entry, slot })

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -97,3 +97,20 @@ test.skipIf(process.arch !== 'x64')(
     expect((await divide(url, 12, 2)).outputs?.[0].data).toEqual([-4])
   },
 )
+
+test('a model that crashed other servers of the host twice is let go of by one that lives', async () => {
+  const crashDir = path.join(dir, 'crashes-elsewhere')
+  const server = await bench.serve({ crashDir })
+  const { id: modelId } = await bench.store('elsewhere', scale(3))
+  const { id } = await bench.storage.deployments.create({ project, name: 'elsewhere', modelId })
+  await untilReady(server.url, 'elsewhere')
+  writeFileSync(path.join(crashDir, 'deaths.json'), JSON.stringify({ [`${id}/1`]: { count: 2, at: Date.now() } }))
+  const answer = await eventually(async () => {
+    const got = await ask(server.url, 'elsewhere')
+    return got.status === 200 ? undefined : got
+  })
+  expect(answer).toMatchObject({ status: 503, detail: expect.stringContaining('the server died 2 times in a row') })
+  await fetch(`${server.url}/v2/repository/models/elsewhere/unload`, { method: 'POST' })
+  await fetch(`${server.url}/v2/repository/models/elsewhere/load`, { method: 'POST' })
+  expect(await ask(server.url, 'elsewhere')).toMatchObject({ data: [3, 6] })
+})
