@@ -43,7 +43,7 @@ export interface ModelRow {
   readonly createdAt: Date
 }
 
-export interface MeasuredRun {
+interface MeasuredRun {
   readonly rows: number
   readonly ms: number
 }
