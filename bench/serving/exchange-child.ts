@@ -30,6 +30,9 @@ async function open(origin: string): Promise<Socket> {
   const { hostname, port } = new URL(origin)
   const socket = connect({ host: hostname, port: Number(port), noDelay: true })
   await once(socket, 'connect')
+  // Some servers close what was quiet for seconds.
+  socket.once('close', () => sockets.delete(origin))
+  socket.once('end', () => socket.destroy())
   return socket
 }
 

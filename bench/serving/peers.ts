@@ -1,0 +1,173 @@
+import { execFileSync, fork, spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { buildModel } from '../../test/support/models.ts'
+import type { BenchResult } from '../result.ts'
+import { estimateMedian, estimateRatio, quantile } from '../stats.ts'
+import type { ExchangeRequest, ExchangeResult } from './exchange-child.ts'
+import { ask, jsonInfer, startLoader, startServer, stop, type Loader, type Message } from './servers.ts'
+
+/** Interpreters, with commas between, which have onnxruntime and some of the peers. */
+const interpreters = (process.env['HASTEN_BENCH_PEERS'] ?? '').split(',').filter(Boolean)
+const names = ['mlserver', 'bentoml', 'litserve'] as const
+const size = 256
+const rounds = 7
+const perRound = 100
+const connections = 8
+const secondsPerRound = 2
+const startMs = 60_000
+const targets = { latency: 5, throughput: 2 }
+
+interface Contestant {
+  readonly name: string
+  readonly child: ChildProcess
+  /** It has children of its own, which end with it only when all are told. */
+  readonly isGroup: boolean
+  readonly origin: string
+  readonly message: Message
+  readonly latency: number[]
+  readonly rate: number[]
+}
+
+/**
+ * Latency at one connection and requests per second at eight, of one tiny model and 256 floats as JSON, which all of
+ * them take: what is around a run is nearly all there is. One process each, in turns.
+ */
+export async function run(): Promise<BenchResult> {
+  const dir = await mkdtemp(path.join(tmpdir(), 'hasten-peers-'))
+  const contestants: Contestant[] = []
+  const loader = startLoader()
+  const client = fork(path.join(import.meta.dirname, 'exchange-child.ts'), { serialization: 'advanced' })
+  try {
+    const file = path.join(dir, 'mean.onnx')
+    await writeFile(file, buildMean())
+    contestants.push(await startOurs(file))
+    for (const name of names) {
+      const python = interpreters.find((each) => canImport(each, name))
+      if (python !== undefined) contestants.push(await startPeer(python, name, file))
+    }
+    await measure(contestants, client, loader)
+    return report(contestants)
+  } finally {
+    for (const { child, isGroup } of contestants) if (isGroup) process.kill(-(child.pid ?? 0), 'SIGKILL')
+    for (const { child } of [...contestants, { child: client }, loader]) await stop(child)
+    await rm(dir, { recursive: true })
+  }
+}
+
+function buildMean(): Uint8Array {
+  return buildModel({
+    inputs: { x: ['float32', [1, 'N']] },
+    outputs: { y: ['float32', [1, 1]] },
+    nodes: [['ReduceMean', ['x'], ['y'], { axes: [1], keepdims: 1 }]],
+  })
+}
+
+const values = Array.from({ length: size }, (_, index) => index / 8)
+
+async function startOurs(file: string): Promise<Contestant> {
+  const { child, origin } = await startServer('hasten-server.ts', [file])
+  const message = jsonInfer('x', [1, size], values)
+  return { name: 'Hasten', child, isGroup: false, origin, message, latency: [], rate: [] }
+}
+
+function canImport(python: string, name: string): boolean {
+  try {
+    execFileSync(python, ['-c', `import ${name}`], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+const requests: Readonly<Record<(typeof names)[number], { readonly path: string; readonly body: object }>> = {
+  mlserver: {
+    path: '/v2/models/peer/infer',
+    body: { inputs: [{ name: 'x', shape: [1, size], datatype: 'FP32', data: values }] },
+  },
+  bentoml: { path: '/predict', body: { data: values } },
+  litserve: { path: '/predict', body: { data: values } },
+}
+
+async function startPeer(python: string, name: (typeof names)[number], file: string): Promise<Contestant> {
+  const port = await freePort()
+  const script = path.join(import.meta.dirname, '../python/peers.py')
+  const child = spawn(python, [script, name, String(port), file], { stdio: 'ignore', detached: true })
+  const { path: where, body } = requests[name]
+  const headers = { 'content-type': 'application/json' }
+  const message = { path: where, headers, body: Buffer.from(JSON.stringify(body)) }
+  const origin = `http://127.0.0.1:${port}`
+  await untilAnswering(origin, message)
+  return { name, child, isGroup: true, origin, message, latency: [], rate: [] }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+async function untilAnswering(origin: string, { path: where, headers, body }: Message): Promise<void> {
+  const until = performance.now() + startMs
+  while (performance.now() < until) {
+    const response = await fetch(`${origin}${where}`, { method: 'POST', headers, body: new Uint8Array(body) }).catch(
+      () => undefined,
+    )
+    if (response?.ok === true) return
+    await sleep(200)
+  }
+  throw new Error(`${origin}${where} does not answer`)
+}
+
+async function measure(contestants: readonly Contestant[], client: ChildProcess, loader: Loader): Promise<void> {
+  for (let round = -1; round < rounds; round++) {
+    for (const { origin, message, latency, rate } of contestants) {
+      const { ms } = await ask<ExchangeResult>(client, {
+        origin,
+        ...message,
+        count: perRound,
+      } satisfies ExchangeRequest)
+      const { requestsPerSecond } = await loader.load(origin, message, connections, round < 0 ? 1 : secondsPerRound)
+      if (round < 0) continue
+      latency.push(quantile(ms, 0.5))
+      rate.push(requestsPerSecond)
+    }
+  }
+}
+
+function report(contestants: readonly Contestant[]): BenchResult {
+  const [ours, ...peers] = contestants
+  if (ours === undefined) throw new Error('nothing was measured')
+  const against = (peer: Contestant) => ({
+    latency: estimateRatio(peer.latency.map((ms, round) => ms / (ours.latency[round] ?? Number.NaN))),
+    throughput: estimateRatio(ours.rate.map((rate, round) => rate / (peer.rate[round] ?? Number.NaN))),
+  })
+  const ratios = peers.map((peer) => ({ name: peer.name, ...against(peer) }))
+  const missing = names.filter((name) => !peers.some((peer) => peer.name === name))
+  return {
+    name: 'peers',
+    method: `a mean of ${size} floats as JSON; p50 at one connection, requests/s at ${connections}; ${rounds} interleaved rounds`,
+    figures: [
+      ...contestants.flatMap(({ name, latency, rate }) => [
+        { name: `latency, ${name}`, ...estimateMedian(latency), unit: 'ms' },
+        { name: `throughput, ${name}`, ...estimateMedian(rate), unit: 'requests/s' },
+      ]),
+      ...ratios.flatMap(({ name, latency, throughput }) => [
+        { name: `latency, ${name} / Hasten`, ...latency, unit: '×' },
+        { name: `throughput, Hasten / ${name}`, ...throughput, unit: '×' },
+      ]),
+    ],
+    targets: ratios.flatMap(({ name, latency, throughput }) => [
+      { text: `at most a fifth of the latency of ${name}`, met: latency.value >= targets.latency },
+      { text: `at least twice the throughput of ${name}`, met: throughput.value >= targets.throughput },
+    ]),
+    leftOut: missing.map((name) => `${name}: no interpreter in HASTEN_BENCH_PEERS has it`),
+  }
+}
