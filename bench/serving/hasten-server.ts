@@ -1,6 +1,7 @@
 // The data plane as the serve role builds it, with one deployment that is already loaded: no database is asked.
 import { availableParallelism } from 'node:os'
 import { createOrtRuntime } from '../../src/engine/runtime/ort/index.ts'
+import { openTracing } from '../../src/roles/tracing.ts'
 import { createKeyAuthorizer } from '../../src/serving/authorize.ts'
 import { proveBatching } from '../../src/serving/deployments/batching.ts'
 import { createCatalog } from '../../src/serving/deployments/catalog.ts'
@@ -15,9 +16,10 @@ import { createStatistics } from '../../src/serving/statistics.ts'
 import { createTraffic } from '../../src/serving/traffic/route.ts'
 import { createLogger, createMetrics } from '../../src/telemetry.ts'
 
-/** The model's path, and the version's options as JSON. */
-const [path = '', given = '{}'] = process.argv.slice(2)
+/** The model's path, the version's options as JSON, and where traces go if anywhere. */
+const [path = '', given = '{}', endpoint] = process.argv.slice(2)
 const cores = availableParallelism()
+const logger = createLogger({ level: 'info', role: 'serve' })
 const runtime = createOrtRuntime({ maxRunsInFlight: cores })
 const options = resolveOptions({}, JSON.parse(given) as object, cores)
 const session = await runtime.createSession({ path }, { session: options.session })
@@ -77,8 +79,12 @@ const app = buildServing({
     findKey: async () => ({ project: 'default', scopes: ['predict'], expiresAt: null }),
   }),
   metrics: createMetrics(),
-  logger: createLogger({ level: 'info', role: 'serve' }),
+  logger,
   version: '0.0.0',
+  tracing:
+    endpoint === undefined
+      ? undefined
+      : openTracing({ endpoint, share: 1, version: '0.0.0', serverId: 'srv_bench', logger }),
 })
 await app.listen({ host: '127.0.0.1', port: 0 })
 process.send?.({ url: app.listeningOrigin })

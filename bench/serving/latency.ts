@@ -35,10 +35,12 @@ export async function run(): Promise<BenchResult> {
     const file = path.join(dir, 'mean.onnx')
     await writeFile(file, buildMean())
     const [ours, bare] = [await startServer('hasten-server.ts', [file]), await startServer('bare-server.ts')]
+    // The bare server takes the spans too: it reads them and says yes.
+    const traced = await startServer('hasten-server.ts', [file, '{}', bare.origin])
     const pictures = await startServer('hasten-server.ts', [ocrModels.det])
     const client = fork(path.join(import.meta.dirname, 'exchange-child.ts'), { serialization: 'advanced' })
-    children.push(ours.child, bare.child, pictures.child, client)
-    return report(await measure(casesOf(ours, bare, pictures), client))
+    children.push(ours.child, bare.child, traced.child, pictures.child, client)
+    return report(await measure(casesOf({ ours, bare, traced, pictures }), client))
   } finally {
     for (const child of children) await stop(child)
     await rm(dir, { recursive: true })
@@ -54,7 +56,12 @@ function buildMean(): Uint8Array {
   })
 }
 
-function casesOf(ours: Server, bare: Server, pictures: Server): readonly Case[] {
+function casesOf({
+  ours,
+  bare,
+  traced,
+  pictures,
+}: Readonly<Record<'ours' | 'bare' | 'traced' | 'pictures', Server>>): readonly Case[] {
   const floats = (count: number) => Float32Array.from({ length: count }, () => Math.random())
   const [few, many] = [floats(small), floats(large)]
   const rounded = Array.from(many, (value) => Number(value.toFixed(4)))
@@ -62,6 +69,7 @@ function casesOf(ours: Server, bare: Server, pictures: Server): readonly Case[] 
   const binary = { small: binaryInfer('x', [1, small], few), large: binaryInfer('x', [1, large], many) }
   return [
     { name: 'small', server: ours, message: binary.small, count: perRound.small },
+    { name: 'traced small', server: traced, message: binary.small, count: perRound.small },
     { name: 'bare small', server: bare, message: binary.small, count: perRound.small },
     { name: 'large', server: ours, message: binary.large, count: perRound.large },
     { name: 'bare large', server: bare, message: binary.large, count: perRound.large },
@@ -107,6 +115,7 @@ function report(medians: Medians): BenchResult {
     method: `one connection, a mean over the input, ${rounds} interleaved rounds; client p50 less the run's by Server-Timing`,
     figures: [
       { name: 'added to a run, 1 KB', ...smallAdded, unit: 'ms' },
+      { name: 'added to a run, 1 KB, each request traced', ...added('traced small'), unit: 'ms' },
       { name: 'a bare Node server, 1 KB', ...added('bare small'), unit: 'ms' },
       { name: 'run, 1 KB', ...infer('small'), unit: 'ms' },
       { name: 'added to a run, 600 KB', ...largeAdded, unit: 'ms' },
