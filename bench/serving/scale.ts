@@ -1,17 +1,18 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { once } from 'node:events'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startHasten, type HastenProcess } from '../../scripts/lib/hasten-process.ts'
-import { tensorOf } from '../../src/engine/ir/tensor.ts'
+import { decodeModel, describeModel, tensorOf } from '../../src/engine/index.ts'
+import { openStorage, type Storage } from '../../src/storage/index.ts'
 import { buildModel } from '../../test/support/models.ts'
 import type { BenchResult } from '../result.ts'
 import { estimateMedian, estimateRatio, quantile } from '../stats.ts'
-import { residentBytes, rolePid, uploadModel } from '../support.ts'
+import { residentBytes, rolePid } from '../support.ts'
 import type { ExchangeRequest, ExchangeResult } from './exchange-child.ts'
 import { ask, binaryInfer, stop } from './servers.ts'
 
@@ -31,16 +32,17 @@ const ticksPerSecond = 100
  * what it adds to a run before and after they were deployed, and what 10,000 connections that say nothing change.
  */
 export async function run(): Promise<BenchResult> {
-  const dir = await mkdtemp(path.join(tmpdir(), 'hasten-scale-'))
   const hasten = await startHasten({ AUTH: 'none', RATE_LIMIT: '0' })
   const client = fork(path.join(import.meta.dirname, 'exchange-child.ts'), { serialization: 'advanced' })
   const sockets: Socket[] = []
+  const connectionString = (await readFile(path.join(hasten.dataDir, 'database-url'), 'utf8')).trim()
+  const storage = await openStorage({ connectionString })
   try {
     const pid = rolePid(hasten, 'serve')
-    await deploy(hasten, dir, 0)
+    await deploy(storage, hasten, 0, 1)
     const empty = residentBytes(pid)
     const alone = await latencies(client, hasten)
-    await deployRest(hasten, dir)
+    await deploy(storage, hasten, 1, models)
     const many = await latencies(client, hasten)
     const cpu = await idleShare(pid)
     const resident = residentBytes(pid)
@@ -51,30 +53,28 @@ export async function run(): Promise<BenchResult> {
   } finally {
     for (const socket of sockets) socket.destroy()
     await stop(client)
+    await storage.close()
     await hasten.stop()
-    await rm(dir, { recursive: true })
   }
 }
 
-/** Four at a time: most of it is waiting for the process that inspects an upload. */
-async function deployRest(hasten: HastenProcess, dir: string): Promise<void> {
-  let next = 1
-  const work = async () => {
-    while (next < models) await deploy(hasten, dir, next++)
+/** Writes deployments as the API does, without the process that inspects each upload, and waits until all answer. */
+async function deploy(storage: Storage, { serveUrl }: HastenProcess, from: number, to: number): Promise<void> {
+  for (let number = from; number < to; number++) {
+    const bytes = buildLayer(number)
+    const { sha256, sizeBytes } = await storage.artifacts.write(Readable.from([bytes]), { maxBytes: 2 ** 30 })
+    const files = [{ name: 'model.onnx', sha256, sizeBytes }]
+    const signature = describeModel(decodeModel(bytes), sizeBytes)
+    const { id } = await storage.models.create({ project: 'default', name: nameOf(number), files, signature })
+    await storage.deployments.create({ project: 'default', name: nameOf(number), modelId: id })
   }
-  await Promise.all(Array.from({ length: 4 }, work))
+  for (let number = from; number < to; number++) {
+    while (!(await fetch(`${serveUrl}/v2/models/${nameOf(number)}/ready`)).ok) await sleep(50)
+  }
 }
 
-async function deploy(hasten: HastenProcess, dir: string, number: number): Promise<void> {
-  const file = path.join(dir, `${number}.onnx`)
-  await writeFile(file, buildLayer(number))
-  const { id } = await uploadModel(hasten, file, `scale-${number}`)
-  const { state } = await hasten.client.post<{ state: string }>(
-    '/v1/deployments',
-    { name: number === 0 ? 'cls' : `scale-${number}`, model: id },
-    { prefer: 'wait=60' },
-  )
-  if (state !== 'ready') throw new Error(`deployment ${number} is ${state}`)
+function nameOf(number: number): string {
+  return number === 0 ? 'cls' : `scale-${number}`
 }
 
 function buildLayer(seed: number): Uint8Array {
