@@ -51,12 +51,14 @@ async function readAll(socket: Socket): Promise<string> {
 const ask = async () => (await fetch(`${server.url}/v2/models/negated/infer`, { method: 'POST', body })).status
 
 describe('clients that are slow or half gone', () => {
-  test('one that ends its side after the request still gets its answer', async () => {
-    const socket = await open()
-    socket.end(head.replace('host: a', 'host: a\r\nconnection: close') + body)
-    const answer = await readAll(socket)
-    expect(answer).toMatch(/^HTTP\/1\.1 200 /)
-    expect(answer).toContain('"data":[-1,-2]')
+  test('one that ends its side after the request is taken for gone: its connection ends, answered or not', async () => {
+    // A client that closes looks the same from here, and its queued work is to be dropped.
+    for (let time = 0; time < 20; time++) {
+      const socket = await open()
+      socket.end(head + body)
+      expect(await readAll(socket)).toMatch(/^$|^HTTP\/1\.1 200 /)
+    }
+    expect(await ask()).toBe(200)
   })
 
   test('one whose request comes byte by byte gets its answer', async () => {
