@@ -11,6 +11,7 @@ import { openDatabase } from './database.ts'
 import { closeAll, type RunningRole } from './lifecycle.ts'
 import { isMetricsRequest, type MetricsAnswer } from './shared-metrics.ts'
 import { urlHost } from './url-host.ts'
+import { serveFlags } from './serve-flags.ts'
 
 const command = fileURLToPath(new URL('../../bin/hasten.mjs', import.meta.url))
 const restartDelayMs = 1000
@@ -64,7 +65,7 @@ function createGroup(config: Config, environment: NodeJS.ProcessEnv, logger: Log
   let stopping = false
   // The primary accepts and hands over: a connection is never left with a process that ends.
   cluster.schedulingPolicy = cluster.SCHED_RR
-  cluster.setupPrimary({ exec: command, args: ['serve'] })
+  cluster.setupPrimary({ exec: command, args: ['serve'], execArgv: [...process.execArgv, ...serveFlags] })
 
   /** @param isLate others serve already: it must not get connections before it can answer them */
   async function add(isLate: boolean): Promise<void> {

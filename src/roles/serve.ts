@@ -41,7 +41,7 @@ const drainMs = 500
 async function startDataPlane(config: Config, logger: Logger): Promise<RunningRole> {
   const database = await openDatabase(config, logger)
   const storage = await openStorage({ connectionString: database.connectionString, logger })
-  const runtime = await createRuntime(config.runtime)
+  const runtime = await createRuntime(config.runtime, { trimsHeap: true })
   const cache = await openOwnCache(config, storage)
   const metrics = createMetrics()
   const serverId = newId('srv')

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { HastenError } from '../errors.ts'
 import type { Logger } from '../telemetry.ts'
 import type { ReadyMessage } from './lifecycle.ts'
+import { serveFlags } from './serve-flags.ts'
 
 const command = fileURLToPath(new URL('../../bin/hasten.mjs', import.meta.url))
 const restartDelayMs = 1000
@@ -58,7 +59,8 @@ export async function superviseRole(options: SuperviseOptions): Promise<Supervis
 }
 
 function forkRole({ role, environment }: SuperviseOptions): ChildProcess {
-  return fork(command, [role], { env: environment, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const execArgv = role === 'serve' ? [...process.execArgv, ...serveFlags] : process.execArgv
+  return fork(command, [role], { env: environment, execArgv, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
 }
 
 async function ended(child: ChildProcess): Promise<void> {

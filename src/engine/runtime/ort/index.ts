@@ -5,6 +5,7 @@ import type { CreateOptions, ModelSource, Runtime, Session } from '../port.ts'
 import { translateLoadError } from '../translate-error.ts'
 import { bindApi } from './api.ts'
 import { createNativeSession } from './create-session.ts'
+import { createHeapTrimmer } from './heap.ts'
 import { createLeakGuard } from './leak-guard.ts'
 import { loadLibrary } from './library.ts'
 import { listUsableProviders } from './providers.ts'
@@ -19,6 +20,8 @@ export interface OrtRuntimeOptions {
   readonly maxRunsInFlight?: number
   /** Receives a line when outputs of `runBorrowed` were never released. */
   readonly warn?: (message: string) => void
+  /** Give memory that loading and releasing sessions has freed back to the system: for processes that run for long. */
+  readonly trimsHeap?: boolean
   /** Another build of the shared library than the one `onnxruntime-node` ships. */
   readonly library?: string
 }
@@ -34,6 +37,7 @@ const defaultMaxRuns = 128
 export function createOrtRuntime(options: OrtRuntimeOptions = {}): Runtime {
   const limit = limitRuns(options.maxRunsInFlight ?? defaultMaxRuns)
   const api = bindApi(loadLibrary(options.library ?? libraryPath()))
+  const heap = options.trimsHeap === true ? createHeapTrimmer() : undefined
   const parts: RuntimeParts = {
     api,
     // Severity 4: failures come back as statuses, so the native log would only say them twice.
@@ -41,6 +45,7 @@ export function createOrtRuntime(options: OrtRuntimeOptions = {}): Runtime {
     memoryInfo: api.get('CreateCpuMemoryInfo', 0, 0),
     running: new Set(),
     limit,
+    heapChanged: () => heap?.trimSoon(),
     leaks: createLeakGuard(api, options.warn ?? ((message) => process.emitWarning(message))),
   }
   const sessions = new Set<Session>()
@@ -49,6 +54,7 @@ export function createOrtRuntime(options: OrtRuntimeOptions = {}): Runtime {
   process.once('exit', terminate)
   const uses = trackInFlight(closedError, async () => {
     await closeRuntime(parts, sessions)
+    heap?.close()
     process.removeListener('exit', terminate)
   })
   return {
@@ -68,8 +74,12 @@ async function openSession(
 ): Promise<Session> {
   const native = await createNativeSession(parts, model, options)
   try {
-    const opened = wrapSession(parts, native, () => sessions.delete(opened))
+    const opened = wrapSession(parts, native, () => {
+      sessions.delete(opened)
+      parts.heapChanged()
+    })
     sessions.add(opened)
+    parts.heapChanged()
     return opened
   } catch (error) {
     await parts.api.releaseAsync('ReleaseSession', native.session)

@@ -23,6 +23,8 @@ export interface RuntimeParts {
   /** Run options of the runs in native code. */
   readonly running: Set<bigint>
   readonly limit: RunLimit
+  /** Told when a session was loaded or freed. */
+  readonly heapChanged: () => void
   readonly leaks: LeakGuard
 }
 
