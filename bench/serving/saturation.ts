@@ -107,7 +107,7 @@ function report(name: string, results: readonly [readonly Rate[], readonly Rate[
     ...livez.targets,
   ]
   return {
-    figures: figures.map((figure) => ({ ...figure, name: `${name}: ${figure.name}` })),
+    figures: figures.map((figure) => Object.assign(figure, { name: `${name}: ${figure.name}` })),
     targets: targets.map(({ text, met }) => ({ text: `${name}: ${text}`, met })),
   }
 }
