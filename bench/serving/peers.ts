@@ -1,10 +1,9 @@
 import { execFileSync, fork, spawn, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../scripts/lib/free-port.ts'
 import { buildModel } from '../../test/support/models.ts'
 import type { BenchResult } from '../result.ts'
 import { estimateMedian, estimateRatio, quantile } from '../stats.ts'
@@ -103,15 +102,6 @@ async function startPeer(python: string, name: (typeof names)[number], file: str
   const origin = `http://127.0.0.1:${port}`
   await untilAnswering(origin, message)
   return { name, child, isGroup: true, origin, message, latency: [], rate: [] }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 async function untilAnswering(origin: string, { path: where, headers, body }: Message): Promise<void> {

@@ -6,7 +6,8 @@ import { migrate } from '../../src/storage/index.ts'
 import { startEmbeddedPostgres } from '../../src/storage/embedded.ts'
 import { createJobsFixture, type JobsFixture } from '../support/jobs.ts'
 import { createTestDatabase } from '../support/postgres.ts'
-import { freePort, redisMissing, startRedis } from '../support/redis.ts'
+import { freePort } from '../../scripts/lib/free-port.ts'
+import { redisMissing, startRedis } from '../support/redis.ts'
 import type { Script } from './children/script.ts'
 
 /** Long enough for a server to be gone and back while the job runs. */

@@ -1,10 +1,10 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { freePort } from '../../scripts/lib/free-port.ts'
 import { ask, eventually, openBench, project, scale, untilReady, type Bench } from '../serving/deployments/support.ts'
 
 const command = path.resolve(import.meta.dirname, '../../bin/hasten.mjs')
@@ -14,15 +14,6 @@ let bench: Bench
 let server: ChildProcess
 let dir: string
 let url: string
-
-async function freePort(): Promise<number> {
-  const holder = createServer().listen(0, '127.0.0.1')
-  await once(holder, 'listening')
-  const { port } = holder.address() as AddressInfo
-  holder.close()
-  await once(holder, 'close')
-  return port
-}
 
 beforeAll(async () => {
   bench = await openBench()

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { freePort } from '../../../scripts/lib/free-port.ts'
 import { childEnvironment } from '../../../src/config.ts'
 import { tensorOf } from '../../../src/engine/ir/tensor.ts'
 import { superviseRole, type SupervisedRole } from '../../../src/roles/supervisor.ts'
@@ -34,14 +34,6 @@ afterAll(async () => {
   await bench.close()
   rmSync(dir, { recursive: true })
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 const divide = async (url: string, x: number, d: number) => {
   const input = (name: string, value: number) => ({ name, shape: [1], datatype: 'INT32', data: [value] })
