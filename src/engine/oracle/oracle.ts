@@ -67,7 +67,8 @@ export interface OracleOptions {
 
 const defaultBudgetMs = 3000
 const timeoutMs = 60_000
-const boundaryMs = 300
+/** A conversion of few elements is easily disturbed: what came to nothing is measured again, so many times in all. */
+const boundaryAttempts = 4
 const modelMs = 300
 
 /** An oracle for one host: micro-benchmarks in a process of its own, remembered by kernel. */
@@ -85,11 +86,15 @@ export function createOracle({ host, runtime, cache, budgetMs = defaultBudgetMs 
       return adviceOf(kernels, { ...known, ...measured })
     },
     async boundaries(signal) {
-      const known = await cache.read(probes.map(keyOf))
-      const missing = probes.flatMap((probe) => planHeat(probe, ['quantize', 'dequantize'], known[keyOf(probe)]))
-      const measured = await race(missing, { runtime, threads: host.threads, budgetMs: boundaryMs, signal })
-      if (missing.length > 0) await cache.add(measured)
-      return fitBoundaries({ ...known, ...measured })
+      let known = await cache.read(probes.map(keyOf))
+      for (let attempt = 0; attempt < boundaryAttempts; attempt++) {
+        const missing = probes.flatMap((probe) => planHeat(probe, ['quantize', 'dequantize'], known[keyOf(probe)]))
+        if (missing.length === 0) break
+        const measured = await race(missing, { runtime, threads: host.threads, budgetMs, signal })
+        await cache.add(measured)
+        known = { ...known, ...measured }
+      }
+      return fitBoundaries(known)
     },
     async timeModel(model, signal) {
       if (model.bytes.byteLength > maxRequestBytes) return undefined
