@@ -20,7 +20,7 @@ import { createLogger, createMetrics } from '../../src/telemetry.ts'
 const [path = '', given = '{}', endpoint] = process.argv.slice(2)
 const cores = availableParallelism()
 const logger = createLogger({ level: 'info', role: 'serve' })
-const runtime = createOrtRuntime({ maxRunsInFlight: cores })
+const runtime = createOrtRuntime({ runThreads: cores })
 const options = resolveOptions({}, JSON.parse(given) as object, cores)
 const session = await runtime.createSession({ path }, { session: options.session })
 const { maxQueue, maxInFlight, batching } = options
@@ -44,7 +44,14 @@ const entry = createEntry({
   updatedAt: now,
 })
 const { inputs, outputs } = session
-const lane = createLane({ session, slots: createRunSlots(cores), maxQueue, maxInFlight, batching, observations })
+const lane = createLane({
+  session,
+  slots: createRunSlots(cores, { spare: true }),
+  maxQueue,
+  maxInFlight,
+  batching,
+  observations,
+})
 const gate = createGate({ maxQueue, load: async () => {} })
 gate.open(lane)
 const slot = createSlot({ version: 1, modelId: 'mdl_bench', jobId: null, options: {}, createdAt: now, replicas: [] })

@@ -5,7 +5,7 @@ import { resolveOptions } from '../../src/serving/deployments/options.ts'
 
 const [path = '', input = '', shape = ''] = process.argv.slice(2)
 const cores = availableParallelism()
-const runtime = createOrtRuntime({ maxRunsInFlight: cores })
+const runtime = createOrtRuntime({ maxRunsInFlight: cores, runThreads: cores })
 const { session: options } = resolveOptions({}, {}, cores)
 const session = await runtime.createSession({ path }, { session: options })
 const dims = shape.split(',').map(Number)
@@ -21,7 +21,7 @@ export interface LoopResult {
 async function loop(until: number, times: number[]): Promise<void> {
   while (performance.now() < until) {
     const startedAt = performance.now()
-    const outputs = await session.runBorrowed(feeds)
+    const outputs = await session.runBorrowed(feeds, { thread: 'own' })
     outputs.release()
     times.push(performance.now() - startedAt)
   }

@@ -4,6 +4,8 @@ import type { Runtime } from '../engine/runtime/port.ts'
 interface RuntimeUse {
   /** For a process that loads and unloads for as long as it lives; the others end, or measure and must not be disturbed. */
   readonly trimsHeap?: boolean
+  /** Threads that run models and nothing else. */
+  readonly runThreads?: number
 }
 
 const adapters: Readonly<Record<Config['runtime'], (use: RuntimeUse) => Promise<Runtime>>> = {

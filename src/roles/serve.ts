@@ -37,11 +37,17 @@ export async function startServe(config: Config, logger: Logger): Promise<Runnin
 /** How long clients have to let go of their connections, before idle ones are cut. */
 const drainMs = 500
 
+/** The runtime with a thread for each run at a time. */
+async function openRuntime(config: Config) {
+  const cores = config.runsInFlight ?? (await usableCores(undefined, (await cpuAffinity()).length))
+  return { cores, runtime: await createRuntime(config.runtime, { trimsHeap: true, runThreads: cores }) }
+}
+
 /** Keeps the deployments of the database loaded, and answers /v2 with them. */
 async function startDataPlane(config: Config, logger: Logger): Promise<RunningRole> {
   const database = await openDatabase(config, logger)
   const storage = await openStorage({ connectionString: database.connectionString, logger })
-  const runtime = await createRuntime(config.runtime, { trimsHeap: true })
+  const { cores, runtime } = await openRuntime(config)
   const cache = await openOwnCache(config, storage)
   const metrics = createMetrics()
   const serverId = newId('srv')
@@ -58,7 +64,7 @@ async function startDataPlane(config: Config, logger: Logger): Promise<RunningRo
     maxBytes: config.serveMemoryBytes,
     crashDir: dataPaths(config.dataDir).crashes,
     url: config.publicServeUrl ?? `http://${urlHost(config.host)}:${config.servePort}`,
-    cores: config.runsInFlight ?? (await usableCores(undefined, (await cpuAffinity()).length)),
+    cores,
   })
   const figures = startFigures({ catalog: deployments.catalog, deployments: storage.deployments, serverId, logger })
   const tracing = await openTracingIfWanted(config, serverId, logger)

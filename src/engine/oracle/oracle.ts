@@ -86,13 +86,13 @@ export function createOracle({ host, runtime, cache, budgetMs = defaultBudgetMs 
       return adviceOf(kernels, { ...known, ...measured })
     },
     async boundaries(signal) {
-      let known = await cache.read(probes.map(keyOf))
+      const known: Record<string, KernelTimes> = { ...(await cache.read(probes.map(keyOf))) }
       for (let attempt = 0; attempt < boundaryAttempts; attempt++) {
         const missing = probes.flatMap((probe) => planHeat(probe, ['quantize', 'dequantize'], known[keyOf(probe)]))
         if (missing.length === 0) break
         const measured = await race(missing, { runtime, threads: host.threads, budgetMs, signal })
         await cache.add(measured)
-        known = { ...known, ...measured }
+        Object.assign(known, measured)
       }
       return fitBoundaries(known)
     },

@@ -28,6 +28,15 @@ export interface CreateOptions {
   readonly optimizedModelFile?: string
 }
 
+/**
+ * The thread of a run.
+ * - `pool`: one that it shares with file and DNS work.
+ * - `own`: one that does nothing else, of those that the runtime was given; a `pool` one while none is free.
+ * - `caller`: the calling one, for runs that take less than the way to another. The event loop waits, and nothing ends
+ *   them early.
+ */
+export type RunThread = 'pool' | 'own' | 'caller'
+
 export interface RunOptions {
   /** Names of the outputs wanted; all of them when absent. */
   readonly outputs?: readonly string[]
@@ -35,11 +44,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal
   /** Milliseconds after which the run is ended and rejects with `run_deadline`. */
   readonly deadlineMs?: number
-  /**
-   * Runs on the calling thread where the adapter can choose: for runs that take less than the way to another. The event
-   * loop waits, and nothing ends it early.
-   */
-  readonly inline?: boolean
+  /** Where the adapter can choose; `pool` when absent. */
+  readonly thread?: RunThread
   /** Inputs that are resident; `feeds` has the others. */
   readonly resident?: Residents
   /** Outputs to write to resident tensors of their dtype and dims, none of which the run reads. Results have the others. */
@@ -66,6 +72,8 @@ export type Feeds = Readonly<Record<string, Tensor>>
 /** Outputs that are views of the runtime's own memory: dead after `release`, which must be called once. */
 export interface BorrowedOutputs {
   readonly outputs: Readonly<Record<string, Tensor>>
+  /** Milliseconds that the run waited for a thread of its `own`, where the adapter knows. */
+  readonly waitedMs?: number
   release(): void
 }
 
@@ -99,6 +107,8 @@ export interface Runtime {
   readonly name: 'ort' | 'ort-node'
   /** Version of ONNX Runtime, for example `1.30.0`. */
   readonly version: string
+  /** Threads that run models and nothing else, for runs that ask for their `own`; none when absent. */
+  readonly runThreads?: number
   /** Execution providers that a session can be asked for on this host: built in, and their own library installed. */
   availableProviders(): readonly string[]
   /**

@@ -98,6 +98,6 @@ function indexLines(entry: Entry): VersionStatus[] {
     if (entry.slots.has(row.version)) continue
     lines.push({ name, version: String(row.version), state: 'UNLOADING', reason: '' })
   }
-  if (loaded || lines.length > 0) return lines
+  if (loaded || lines.length > 0) return lines.toSorted((a, b) => Number(a.version) - Number(b.version))
   return [{ name, version: String(active), state: 'UNAVAILABLE', reason: 'unloaded' }]
 }

@@ -11,6 +11,7 @@ import { deadlineOf, priorityOf, type LaneRequest, type LaneResult, type Ticket 
 import { runAlone } from './run-alone.ts'
 import { runTogether } from './run-together.ts'
 import type { RunSlots } from './run-slots.ts'
+import { threadFor } from './thread-for.ts'
 
 export type { LaneRequest, LaneResult } from './request.ts'
 
@@ -77,8 +78,8 @@ export function createLane(options: LaneOptions): Lane {
     submit: (request) => submit(core, request),
     overload: () => overloadOf(core),
     state: () => ({
-      queued: core.queue.size,
-      inFlight: core.runs.size,
+      queued: core.queue.size + aheadOf(core),
+      inFlight: core.runs.size - aheadOf(core),
       runMs: core.latency.predict(1),
       oldestRunMs: oldestOf(core.runs),
       failuresInRow: core.failuresInRow,
@@ -97,11 +98,13 @@ async function submit(core: LaneCore, request: LaneRequest): Promise<LaneResult>
   return new Promise<LaneResult>((resolve, reject) => {
     const ticket = createTicket(core, request, resolve, reject)
     const { batching } = core.options
-    if (batching === undefined && core.queue.size === 0 && canStart(core)) return void run(core, [ticket])
+    if (batching === undefined && core.queue.size === 0 && canStart(core, { ahead: false }))
+      return void run(core, [ticket])
     const error = overloadOf(core) ?? latenessOf(core, ticket)
     if (error !== undefined) return reject(error)
     wait(core, ticket)
     if (batching !== undefined) wakeSoon(core, ticket)
+    else if (mayRunAhead(core)) pump(core)
   })
 }
 
@@ -166,20 +169,34 @@ function latenessOf(core: LaneCore, ticket: Ticket): HastenError | undefined {
   return new HastenError('overloaded', detail, { retryAfter: retryAfter(waitMs) })
 }
 
-function canStart({ options, runs, pump }: LaneCore): boolean {
-  if (runs.size >= options.maxInFlight) return false
-  if (options.slots.take()) return true
-  options.slots.await(pump)
+/** @param ahead also when no core is free, where the runtime lets one run wait for it */
+function canStart(core: LaneCore, { ahead }: { readonly ahead: boolean }): boolean {
+  const { options, runs } = core
+  const isFree = runs.size < options.maxInFlight
+  if (isFree && options.slots.take()) return true
+  if (ahead && mayRunAhead(core) && options.slots.takeSpare(core.pump)) return true
+  if (isFree) options.slots.await(core.pump)
   return false
+}
+
+/** Whether a run may be handed over before there is a core for it: long ones, where nothing else bounds them. */
+function mayRunAhead(core: LaneCore): boolean {
+  const { batching, maxInFlight, slots } = core.options
+  return batching === undefined && maxInFlight >= slots.total && threadFor(core, 1) === 'own'
+}
+
+/** Runs that were handed over before there was a core for them. */
+function aheadOf({ runs, options }: LaneCore): number {
+  return Math.max(0, runs.size - options.maxInFlight)
 }
 
 function pump(core: LaneCore): void {
   const { queue, runs, options } = core
-  while (queue.size > 0 && runs.size < options.maxInFlight) {
+  while (queue.size > 0 && (runs.size < options.maxInFlight || mayRunAhead(core))) {
     const members = chooseMembers(queue, options.batching, core.latency)
     const waitMs = core.drained === undefined ? holdMs(members, options.batching, core.latency, core.arrivals) : 0
     if (waitMs > 0) return hold(core, waitMs)
-    if (!canStart(core)) return
+    if (!canStart(core, { ahead: true })) return
     for (const ticket of members) queue.remove(ticket)
     void run(core, members)
   }

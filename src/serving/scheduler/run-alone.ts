@@ -2,6 +2,7 @@ import { HastenError } from '../../errors.ts'
 import type { Feeds, RunOptions } from '../../engine/serving.ts'
 import type { LaneCore } from './core.ts'
 import type { LaneRequest, Ticket } from './request.ts'
+import { threadFor } from './thread-for.ts'
 
 /** Runs one request on its own inputs, uncopied: it settles only when the run has let go of them. */
 export async function runAlone(core: LaneCore, ticket: Ticket): Promise<void> {
@@ -11,15 +12,16 @@ export async function runAlone(core: LaneCore, ticket: Ticket): Promise<void> {
   const inline = core.inline.isInline(bytes)
   const startedAt = performance.now()
   try {
-    const options = { ...runOptions(request, startedAt), inline }
+    const options = { ...runOptions(request, startedAt), thread: threadFor(core, rows, inline) }
     const borrowed = await core.options.session.runBorrowed(request.feeds, options)
-    const runMs = performance.now() - startedAt
+    const { outputs, waitedMs = 0 } = borrowed
+    const runMs = performance.now() - startedAt - waitedMs
     core.inline.observe(inline, bytes, runMs)
     core.latency.observe(rows, runMs)
     core.failuresInRow = 0
     const release = () => borrowed.release()
-    const queueMs = startedAt - ticket.queuedAt
-    ticket.resolve({ outputs: borrowed.outputs, release, queueMs, runMs, rows, batchSize: rows, executions: 1 })
+    const queueMs = startedAt + waitedMs - ticket.queuedAt
+    ticket.resolve({ outputs, release, queueMs, runMs, rows, batchSize: rows, executions: 1 })
   } catch (error) {
     if (error instanceof HastenError && error.code === 'run_failed') core.failuresInRow++
     ticket.reject(error)

@@ -3,26 +3,42 @@
  * only make every one slower.
  */
 export interface RunSlots {
+  readonly total: number
   take(): boolean
+  /**
+   * Takes the one beyond the total, for a run that waits in native code until one of the others has ended: its thread goes
+   * on at once, where the event loop would take its time. Only when no other lane
+   * waits for a slot.
+   */
+  takeSpare(wake: () => void): boolean
+  /** Gives one back, whichever that was. */
   give(): void
   /** Calls `wake` once when a slot is free; lanes are woken in the order they asked. */
   await(wake: () => void): void
 }
 
-export function createRunSlots(total: number): RunSlots {
-  let free = total
+/** @param spare whether the runtime has threads of its own, which runs can wait for */
+export function createRunSlots(total: number, { spare = false } = {}): RunSlots {
+  let taken = 0
   const waiting = new Set<() => void>()
   return {
+    total,
     take() {
-      if (free === 0) return false
-      free--
+      if (taken >= total) return false
+      taken++
+      return true
+    },
+    takeSpare(wake) {
+      const others = waiting.size - (waiting.has(wake) ? 1 : 0)
+      if (!spare || taken !== total || others > 0) return false
+      taken++
       return true
     },
     give() {
-      free++
+      taken--
       // A lane may have nothing to run any more; then the slot is the next one's.
       for (const wake of waiting) {
-        if (free === 0) return
+        if (taken >= total) return
         waiting.delete(wake)
         wake()
       }

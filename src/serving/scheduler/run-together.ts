@@ -3,6 +3,7 @@ import type { BorrowedOutputs } from '../../engine/serving.ts'
 import { concatenate, splitRows } from './batch-tensors.ts'
 import type { LaneCore } from './core.ts'
 import type { Ticket } from './request.ts'
+import { threadFor } from './thread-for.ts'
 
 /**
  * Runs a batch of `rows`, padded to `size`. Members that are given up meanwhile settle at once, as their inputs have
@@ -22,13 +23,15 @@ export async function runTogether(
   try {
     const borrowed = await core.options.session.runBorrowed(joined.feeds, {
       signal,
+      thread: threadFor(core, size),
       ...(outputs === undefined ? {} : { outputs }),
     })
-    const runMs = performance.now() - startedAt
+    const { waitedMs = 0 } = borrowed
+    const runMs = performance.now() - startedAt - waitedMs
     checkRows(borrowed, size)
     core.latency.observe(size, runMs)
     core.failuresInRow = 0
-    deliver(members, living, borrowed, { startedAt, runMs, rows })
+    deliver(members, living, borrowed, { startedAt: startedAt + waitedMs, runMs, rows })
   } catch {
     for (const ticket of living) {
       ticket.key = undefined

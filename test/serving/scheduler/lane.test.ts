@@ -148,6 +148,69 @@ describe('a lane', () => {
   })
 })
 
+describe('a lane of long runs, with threads of the runtime to wait for', () => {
+  const long = [{ rows: 1, ms: 5 }]
+  function saturated({ spare = true, maxInFlight = 2, ms = 5, maxQueue = 10 } = {}) {
+    const { session, runs } = controlledSession()
+    const slots = createRunSlots(2, { spare })
+    const observations = [{ rows: 1, ms }]
+    const subject = createLane({ session, slots, maxQueue, maxInFlight, observations })
+    const results = Array.from({ length: 5 }, () => codeOf(subject.submit(request())))
+    return { runs, slots, subject, results }
+  }
+
+  test('hands over one run more than there are cores, and counts it among those that wait', async () => {
+    const { runs, subject, results } = saturated()
+    expect(runs).toHaveLength(3)
+    expect(subject.state()).toMatchObject({ inFlight: 2, queued: 3 })
+    runs[0]!.finish()
+    await results[0]
+    expect(runs).toHaveLength(4)
+    expect(subject.state()).toMatchObject({ inFlight: 2, queued: 2 })
+    for (const index of [1, 2, 3]) {
+      runs[index]!.finish()
+      await results[index]
+    }
+    expect(runs).toHaveLength(5)
+    runs[4]!.finish()
+    await results[4]
+    expect(subject.state()).toMatchObject({ inFlight: 0, queued: 0 })
+  })
+
+  test.each([
+    ['without such threads', { spare: false }],
+    ['where fewer are allowed than there are cores', { maxInFlight: 1 }],
+    ['of runs so short that a thread of their own does not pay', { ms: 0.5 }],
+  ])('does not %s', async (_case, options) => {
+    const { runs } = saturated(options)
+    expect(runs).toHaveLength(('maxInFlight' in options ? options.maxInFlight : undefined) ?? 2)
+  })
+
+  test('keeps its bound on what waits', async () => {
+    const { runs, results } = saturated({ maxQueue: 1 })
+    expect(runs).toHaveLength(3)
+    expect(await Promise.all(results.slice(3))).toEqual(['overloaded', 'overloaded'])
+    const none = saturated({ maxQueue: 0 })
+    expect(none.runs).toHaveLength(2)
+    expect(await Promise.all(none.results.slice(2))).toEqual(['overloaded', 'overloaded', 'overloaded'])
+  })
+
+  test('leaves the next core to another lane that waits for one', async () => {
+    const { runs, slots, results } = saturated()
+    const other = controlledSession()
+    const neighbour = createLane({ session: other.session, slots, maxQueue: 10, maxInFlight: 2, observations: long })
+    void neighbour.submit(request())
+    expect(other.runs).toHaveLength(0)
+    // The one that was handed over takes the first core that is free, the neighbour the second.
+    runs[0]!.finish()
+    await results[0]
+    expect([runs.length, other.runs.length]).toEqual([3, 0])
+    runs[1]!.finish()
+    await results[1]
+    expect(other.runs).toHaveLength(1)
+  })
+})
+
 describe('lanes that share run slots', () => {
   test('wake each other, and a lane whose queue has emptied passes the slot on', async () => {
     const slots = createRunSlots(1)

@@ -1,15 +1,14 @@
-import koffi from 'koffi'
 import {
   queryFunctions,
   releaseFunctions,
   statusFunctions,
   type AnswerOf,
-  type ArgumentKind,
   type ArgumentsOf,
   type QueryFunction,
   type ReleaseFunction,
   type StatusFunction,
 } from './api-table.ts'
+import { bindEntry, nativeTypes, type NativeFunction } from './bind-entry.ts'
 import type { ApiEntries } from './library.ts'
 import { OrtError } from './ort-error.ts'
 
@@ -22,6 +21,8 @@ export interface OrtApi {
   get<Name extends GetterName>(name: Name, ...args: DropLast<ArgumentsOf<Name>>): bigint
   /** As `call`, on a thread of libuv's pool. Everything in `args` stays referenced until the call has ended. */
   callAsync<Name extends StatusFunction>(name: Name, ...args: ArgumentsOf<Name>): Promise<void>
+  /** Throws what a status says, unless it is null. */
+  check(status: bigint | null): void
   /** Asks a function that cannot fail. */
   query<Name extends QueryFunction>(name: Name, pointer: bigint): AnswerOf<Name>
   release(name: ReleaseFunction, pointer: bigint): void
@@ -34,23 +35,6 @@ type GetterName = {
   [Name in StatusFunction]: ArgumentsOf<Name> extends readonly [...unknown[], BigUint64Array] ? Name : never
 }[StatusFunction]
 
-interface NativeFunction {
-  (...args: readonly unknown[]): unknown
-  async(...args: readonly unknown[]): void
-}
-
-const nativeTypes: Record<ArgumentKind, string> = {
-  ptr: 'void *',
-  buf: 'void *',
-  out: 'void *',
-  str: 'str',
-  path: process.platform === 'win32' ? 'str16' : 'str',
-  int: 'int',
-  size: 'size_t',
-  int64: 'int64_t',
-  bool: 'bool',
-}
-
 /** Room for one pointer or integer. Its own ArrayBuffer: V8 keeps small typed arrays on its heap, where they move. */
 export function createSlots(count: number): BigUint64Array {
   return new BigUint64Array(new ArrayBuffer(Math.max(count, 1) * 8))
@@ -58,34 +42,29 @@ export function createSlots(count: number): BigUint64Array {
 
 /** Binds every function of the tables to its entry; done once per runtime. */
 export function bindApi({ version, entries }: ApiEntries): OrtApi {
-  const bind = bindEntry(entries)
-  const status = mapRecord(statusFunctions, ([index, ...kinds]) => bind(index, 'void *', kinds))
-  const release = mapRecord(releaseFunctions, ([index, ...kinds]) => bind(index, 'void', kinds))
-  const queries = mapRecord(queryFunctions, ([index, result]) => bind(index, nativeTypes[result], ['ptr']))
+  const status = mapRecord(statusFunctions, ([index, ...kinds]) => bindEntry(entries[index], 'void *', kinds))
+  const release = mapRecord(releaseFunctions, ([index, ...kinds]) => bindEntry(entries[index], 'void', kinds))
+  const queries = mapRecord(queryFunctions, ([index, result]) =>
+    bindEntry(entries[index], nativeTypes[result], ['ptr']),
+  )
   const query: OrtApi['query'] = (name, pointer) => queries[name](pointer) as AnswerOf<typeof name>
-  const check = (failed: unknown): void => {
-    if (failed !== null) throw takeError(query, release.ReleaseStatus, failed as bigint)
+  const check = (failed: bigint | null): void => {
+    if (failed !== null) throw takeError(query, release.ReleaseStatus, failed)
   }
   const scratch = createSlots(1)
   return {
     version,
-    call: (name, ...args) => check(status[name](...args)),
+    call: (name, ...args) => check(status[name](...args) as bigint | null),
     get: (name, ...args) => {
       scratch[0] = 0n
-      check(status[name](...args, scratch))
+      check(status[name](...args, scratch) as bigint | null)
       return scratch[0]
     },
-    callAsync: async (name, ...args) => check(await startAsync(status[name], args)),
+    callAsync: async (name, ...args) => check((await startAsync(status[name], args)) as bigint | null),
+    check,
     query,
     release: (name, pointer) => void release[name](pointer),
     releaseAsync: async (name, pointer) => void (await startAsync(release[name], [pointer])),
-  }
-}
-
-function bindEntry(entries: readonly bigint[]) {
-  return (index: number, result: string, kinds: readonly ArgumentKind[]): NativeFunction => {
-    const parameters = kinds.map((kind) => nativeTypes[kind])
-    return koffi.decode(entries[index], koffi.proto(result, parameters)) as NativeFunction
   }
 }
 

@@ -9,6 +9,7 @@ import { createHeapTrimmer } from './heap.ts'
 import { createLeakGuard } from './leak-guard.ts'
 import { loadLibrary } from './library.ts'
 import { listUsableProviders } from './providers.ts'
+import { createRunThreads } from './run-threads.ts'
 import { wrapSession, type RuntimeParts } from './session.ts'
 
 export interface OrtRuntimeOptions {
@@ -18,6 +19,8 @@ export interface OrtRuntimeOptions {
    * 4 by default), which file and DNS work share: give it this many and a few more.
    */
   readonly maxRunsInFlight?: number
+  /** Threads for runs that ask for their `own`; each takes 12 MiB, and starts when it is first needed. */
+  readonly runThreads?: number
   /** Receives a line when outputs of `runBorrowed` were never released. */
   readonly warn?: (message: string) => void
   /** Give memory that loading and releasing sessions has freed back to the system: for processes that run for long. */
@@ -36,7 +39,8 @@ const defaultMaxRuns = 128
  */
 export function createOrtRuntime(options: OrtRuntimeOptions = {}): Runtime {
   const limit = limitRuns(options.maxRunsInFlight ?? defaultMaxRuns)
-  const api = bindApi(loadLibrary(options.library ?? libraryPath()))
+  const library = options.library ?? libraryPath()
+  const api = bindApi(loadLibrary(library))
   const heap = options.trimsHeap === true ? createHeapTrimmer() : undefined
   const parts: RuntimeParts = {
     api,
@@ -45,6 +49,7 @@ export function createOrtRuntime(options: OrtRuntimeOptions = {}): Runtime {
     memoryInfo: api.get('CreateCpuMemoryInfo', 0, 0),
     running: new Set(),
     limit,
+    threads: createRunThreads(options.runThreads ?? 0, library),
     heapChanged: () => heap?.trimSoon(),
     leaks: createLeakGuard(api, options.warn ?? ((message) => process.emitWarning(message))),
   }
@@ -60,6 +65,7 @@ export function createOrtRuntime(options: OrtRuntimeOptions = {}): Runtime {
   return {
     name: 'ort',
     version: api.version,
+    runThreads: options.runThreads ?? 0,
     availableProviders: () => listUsableProviders(api),
     createSession: (model, options = {}) => uses.use(() => openSession(parts, sessions, model, options)),
     close: () => uses.close(),
@@ -88,8 +94,9 @@ async function openSession(
 }
 
 /** Sessions refer to the environment: those that were forgotten are released before it. */
-async function closeRuntime({ api, env, memoryInfo }: RuntimeParts, sessions: Set<Session>): Promise<void> {
+async function closeRuntime({ api, env, memoryInfo, threads }: RuntimeParts, sessions: Set<Session>): Promise<void> {
   await Promise.all([...sessions].map((session) => session.release()))
+  await threads.close()
   api.release('ReleaseMemoryInfo', memoryInfo)
   api.release('ReleaseEnv', env)
 }

@@ -1,9 +1,11 @@
 import { translateRunError } from '../translate-error.ts'
 import type { RunOutputs } from '../check-feeds.ts'
-import type { Feeds, Residents, ResidentTensor, TensorInfo } from '../port.ts'
+import type { Feeds, Residents, ResidentTensor, RunThread, TensorInfo } from '../port.ts'
 import { createSlots, type OrtApi } from './api.ts'
 import type { NativeStrings } from './native-strings.ts'
 import { residentValue } from './resident.ts'
+import type { NativeRun } from './run-calls.ts'
+import type { RunThreads } from './run-threads.ts'
 import { createValue, type NativeInput } from './values.ts'
 
 /** What a run needs of its session. */
@@ -14,6 +16,7 @@ export interface RunTarget {
   readonly memoryInfo: bigint
   /** Run options of the runs in native code: what ends them. */
   readonly running: Set<bigint>
+  readonly threads: RunThreads
   readonly inputs: readonly TensorInfo[]
   readonly inputNames: NativeStrings
   readonly outputNames: ReadonlyMap<string, bigint>
@@ -26,15 +29,21 @@ export interface RunCall {
   readonly outputs: RunOutputs
   /** A tensor for each of `outputs.written`. */
   readonly into: Residents
-  readonly inline: boolean
+  readonly thread: RunThread
+}
+
+/** What a run gave: a native value per output, which the caller releases. */
+export interface NativeResults {
+  readonly values: BigUint64Array
+  /** Milliseconds of the run's time that it waited for a thread. */
+  readonly waitedMs: number
 }
 
 /**
- * Runs a native session, on a thread of libuv's pool unless `inline`, and returns one native value per output given, which the caller
- * releases. It settles only when native code has let go of the inputs, also after an abort.
+ * Runs a native session. It settles only when native code has let go of the inputs, also after an abort.
  * @param signal aborts with the error to throw
  */
-export async function runNative(target: RunTarget, call: RunCall, signal: AbortSignal): Promise<BigUint64Array> {
+export async function runNative(target: RunTarget, call: RunCall, signal: AbortSignal): Promise<NativeResults> {
   signal.throwIfAborted()
   const { api } = target
   const { given, written } = call.outputs
@@ -44,9 +53,13 @@ export async function runNative(target: RunTarget, call: RunCall, signal: AbortS
   const slots = pointerArray([...given.map(() => 0n), ...targets])
   const results = slots.subarray(0, given.length)
   try {
-    await runUntil(target, { inputs, outputs: [...given, ...written], results: slots, inline: call.inline }, signal)
+    const waitedMs = await runUntil(
+      target,
+      { inputs, outputs: [...given, ...written], results: slots, thread: call.thread },
+      signal,
+    )
     signal.throwIfAborted()
-    return results
+    return { values: results, waitedMs }
   } catch (error) {
     releaseValues(api, results)
     // A run that was told to end fails with the runtime's own words; the reason is the caller's.
@@ -80,14 +93,39 @@ interface NativeCall {
   readonly inputs: readonly NativeInput[]
   readonly outputs: readonly TensorInfo[]
   readonly results: BigUint64Array
-  readonly inline: boolean
+  readonly thread: RunThread
+}
+
+/** By thread: makes a call, and resolves to the milliseconds that it waited for the thread, as far as that is known. */
+const runners: Readonly<Record<RunThread, (target: RunTarget, call: NativeRun) => Promise<number>>> = {
+  async caller({ api }, call) {
+    api.call('Run', ...argumentsOf(call))
+    return 0
+  },
+  async pool({ api }, call) {
+    await api.callAsync('Run', ...argumentsOf(call))
+    return 0
+  },
+  async own(target, call) {
+    const started = target.threads.start(call)
+    if (started === undefined) return runners.pool(target, call)
+    const { status, waitedMs } = await started
+    target.api.check(status)
+    return waitedMs
+  },
+}
+
+function argumentsOf({ session, options, inputNames, inputs, outputNames, results }: NativeRun) {
+  const counted = [inputs, inputs.length, outputNames, outputNames.length] as const
+  return [session, options, inputNames, ...counted, results] as const
 }
 
 async function runUntil(
-  { api, session, running, inputNames, outputNames }: RunTarget,
-  { inputs, outputs, results, inline }: NativeCall,
+  target: RunTarget,
+  { inputs, outputs, results, thread }: NativeCall,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
+  const { api, session, running, inputNames, outputNames } = target
   const values = pointerArray(inputs.map(({ value }) => value))
   const names = pointerArray(outputs.map(({ name }) => outputNames.get(name) ?? 0n))
   // Options of this run alone: terminating it must not touch its neighbours.
@@ -96,10 +134,14 @@ async function runUntil(
   signal.addEventListener('abort', terminate)
   running.add(options)
   try {
-    const counted = [values, inputs.length, names, outputs.length] as const
-    const args = [session, options, inputNames.pointers, ...counted, results] as const
-    if (inline) api.call('Run', ...args)
-    else await api.callAsync('Run', ...args)
+    return await runners[thread](target, {
+      session,
+      options,
+      inputNames: inputNames.pointers.subarray(0, inputs.length),
+      inputs: values.subarray(0, inputs.length),
+      outputNames: names.subarray(0, outputs.length),
+      results: results.subarray(0, outputs.length),
+    })
   } finally {
     running.delete(options)
     signal.removeEventListener('abort', terminate)

@@ -11,7 +11,8 @@ import { encodeStrings } from './native-strings.ts'
 import type { NativeSession } from './create-session.ts'
 import { countNodes } from './placement.ts'
 import { allocateResident } from './resident.ts'
-import { releaseValues, runNative, type RunTarget } from './run.ts'
+import { releaseValues, runNative, type NativeResults, type RunTarget } from './run.ts'
+import type { RunThreads } from './run-threads.ts'
 import { readTensorInfos } from './tensor-info.ts'
 import { detachView, viewValue } from './values.ts'
 
@@ -22,6 +23,7 @@ export interface RuntimeParts {
   readonly memoryInfo: bigint
   /** Run options of the runs in native code. */
   readonly running: Set<bigint>
+  readonly threads: RunThreads
   readonly limit: RunLimit
   /** Told when a session was loaded or freed. */
   readonly heapChanged: () => void
@@ -34,10 +36,10 @@ export function wrapSession(
   { session, providers, device }: NativeSession,
   onRelease: () => void,
 ): Session {
-  const { api, leaks, memoryInfo, running } = parts
+  const { api, leaks, memoryInfo, running, threads } = parts
   const inputs = readTensorInfos(api, session, 'input')
   const outputs = readTensorInfos(api, session, 'output')
-  const target = { api, session, memoryInfo, running, inputs, ...encodeNames(inputs, outputs) }
+  const target = { api, session, memoryInfo, running, threads, inputs, ...encodeNames(inputs, outputs) }
   const uses = trackInFlight(releasedError, async () => {
     await api.releaseAsync('ReleaseSession', session)
     onRelease()
@@ -56,9 +58,8 @@ export function wrapSession(
   }
 }
 
-interface NativeOutputs {
+interface NativeOutputs extends NativeResults {
   readonly names: readonly string[]
-  readonly values: BigUint64Array
 }
 
 function encodeNames(inputs: readonly TensorInfo[], outputs: readonly TensorInfo[]) {
@@ -77,13 +78,13 @@ async function runChecked(
   feeds: Feeds,
   options: RunOptions,
 ): Promise<NativeOutputs> {
-  const { resident = {}, into = {}, inline = false } = options
-  const call = { feeds, resident, into, inline, outputs: splitOutputs(options, outputs) }
+  const { resident = {}, into = {}, thread = 'pool' } = options
+  const call = { feeds, resident, into, thread, outputs: splitOutputs(options, outputs) }
   checkFeeds(feeds, target.inputs, resident)
   const stop = watchRun(options)
   try {
-    const values = await limit.run(() => runNative(target, call, stop.signal), stop.signal)
-    return { names: call.outputs.given.map(({ name }) => name), values }
+    const results = await limit.run(() => runNative(target, call, stop.signal), stop.signal)
+    return { names: call.outputs.given.map(({ name }) => name), ...results }
   } finally {
     stop.dispose()
   }
@@ -125,6 +126,7 @@ function lendOutputs(api: OrtApi, leaks: LeakGuard, native: NativeOutputs): Borr
   }
   return {
     outputs,
+    waitedMs: native.waitedMs,
     release: () => {
       leaks.unwatch(token)
       for (const tensor of Object.values(outputs)) detachView(tensor)

@@ -25,14 +25,19 @@ export function checkControl({ runtime, can }: Subject): void {
     await expect(session.run(loopFeeds(1n), { deadlineMs: 0 })).rejects.toMatchObject({ code: 'run_deadline' })
   })
 
-  test('a run on the calling thread gives what one on another gives, and its errors', async () => {
-    expect(numbersOf((await session.run(loopFeeds(3n, 10), { inline: true })).y)).toEqual([13])
-    const signal = AbortSignal.abort(new Error('gone'))
-    await expect(session.run(loopFeeds(1n), { inline: true, signal })).rejects.toMatchObject({ code: 'run_canceled' })
-    const borrowed = await session.runBorrowed(loopFeeds(2n, 10), { inline: true })
-    expect(numbersOf(borrowed.outputs.y)).toEqual([12])
-    borrowed.release()
-  })
+  test.each(['caller', 'own', 'pool'] as const)(
+    'a run on a thread of kind %s gives the same, and its errors',
+    async (thread) => {
+      expect(numbersOf((await session.run(loopFeeds(3n, 10), { thread })).y)).toEqual([13])
+      const signal = AbortSignal.abort(new Error('gone'))
+      await expect(session.run(loopFeeds(1n), { thread, signal })).rejects.toMatchObject({
+        code: 'run_canceled',
+      })
+      const borrowed = await session.runBorrowed(loopFeeds(2n, 10), { thread })
+      expect(numbersOf(borrowed.outputs.y)).toEqual([12])
+      borrowed.release()
+    },
+  )
 
   test('an abort during a run rejects it, and the session goes on', async () => {
     const controller = new AbortController()

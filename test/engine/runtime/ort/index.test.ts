@@ -1,7 +1,7 @@
 import { createOrtRuntime } from '../../../../src/engine/runtime/ort/index.ts'
 import { describeRuntime } from '../conformance.ts'
 
-describeRuntime(() => createOrtRuntime(), {
+describeRuntime(() => createOrtRuntime({ runThreads: 2 }), {
   asynchronous: true,
   anyBytes: true,
   knowsScalars: true,

@@ -1,0 +1,39 @@
+// A thread that does nothing but run models: it takes the calls that wait, one after the other, and sleeps when none does.
+import { workerData } from 'node:worker_threads'
+import { statusFunctions } from './api-table.ts'
+import { bindEntry } from './bind-entry.ts'
+import { loadLibrary } from './library.ts'
+import { callStates, splitPointers, viewCallTable, type CallMemory, type RunThreadData } from './run-calls.ts'
+
+const { memory, calls, thread, library } = workerData as RunThreadData
+const [entry, ...kinds] = statusFunctions.Run
+const run = bindEntry(loadLibrary(library).entries[entry], 'void *', kinds)
+const table = viewCallTable(memory, calls)
+
+Atomics.add(table.ready, 0, 1)
+while (Atomics.load(table.stopping, 0) === 0) {
+  const bell = Atomics.load(table.bell, 0)
+  // What comes after this look rings, and then there is nothing to wait for.
+  if (!takeOne()) Atomics.wait(table.bell, 0, bell)
+}
+
+/** Makes one of the calls that wait; false when none does. */
+function takeOne(): boolean {
+  for (const [index, call] of table.calls.entries()) {
+    const state = Atomics.compareExchange(table.states, index, callStates.waiting, callStates.running)
+    if (state !== callStates.waiting) continue
+    Atomics.store(table.takers, index, thread)
+    make(call)
+    Atomics.store(table.states, index, callStates.ended)
+    Atomics.notify(table.states, index)
+    return true
+  }
+  return false
+}
+
+function make(call: CallMemory): void {
+  const { inputNames, inputs, outputNames, results } = splitPointers(call)
+  const named = [inputNames, inputs, inputs.length, outputNames, outputNames.length, results] as const
+  call.startedAt[0] = process.hrtime.bigint()
+  call.status[0] = (run(call.session[0], call.options[0], ...named) as bigint | null) ?? 0n
+}
