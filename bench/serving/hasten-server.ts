@@ -46,7 +46,7 @@ const entry = createEntry({
 const { inputs, outputs } = session
 const lane = createLane({
   session,
-  slots: createRunSlots(cores, { spare: true }),
+  slots: createRunSlots(cores, { spare: cores }),
   maxQueue,
   maxInFlight,
   batching,

@@ -4,6 +4,7 @@ import { Agent, get, type IncomingMessage } from 'node:http'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { serveFlags } from '../../src/roles/serve-flags.ts'
 import type { BenchResult } from '../result.ts'
 import { estimateRatio, quantile } from '../stats.ts'
 import type { LoadRequest, LoadResult } from './load.ts'
@@ -16,7 +17,9 @@ export interface Server {
 
 export async function startServer(file: string, args: readonly string[] = []): Promise<Server> {
   const env = { ...process.env, UV_THREADPOOL_SIZE: String(availableParallelism() + 4) }
-  const child = fork(path.join(import.meta.dirname, file), args, { env })
+  // The data plane as it is started: with the same flags.
+  const execArgv = file === 'hasten-server.ts' ? [...process.execArgv, ...serveFlags] : process.execArgv
+  const child = fork(path.join(import.meta.dirname, file), args, { env, execArgv })
   const [message] = (await once(child, 'message')) as [{ url: string }]
   return { child, origin: message.url }
 }

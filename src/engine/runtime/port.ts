@@ -107,7 +107,7 @@ export interface Runtime {
   readonly name: 'ort' | 'ort-node'
   /** Version of ONNX Runtime, for example `1.30.0`. */
   readonly version: string
-  /** Threads that run models and nothing else, for runs that ask for their `own`; none when absent. */
+  /** Threads that run models and nothing else, for runs that ask for their `own`; as many runs again may wait for them. */
   readonly runThreads?: number
   /** Execution providers that a session can be asked for on this host: built in, and their own library installed. */
   availableProviders(): readonly string[]

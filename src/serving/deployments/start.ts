@@ -61,7 +61,7 @@ export async function startDeployments(deps: DeploymentsDeps): Promise<RunningDe
   const traffic = deps.traffic ?? createTraffic({ wrappers: {} })
   const state: LoopState = { first: undefined, stopping: false }
   const bell = createBell()
-  const slots = createRunSlots(deps.cores, { spare: deps.runtime.runThreads === deps.cores })
+  const slots = createRunSlots(deps.cores, { spare: deps.runtime.runThreads ?? 0 })
   const guard = deps.crashDir === undefined ? undefined : await openCrashGuard(deps.crashDir)
   const loader = createLoader({ ...deps, slots, entries, guard }, bell.ring)
   if (deps.metrics !== undefined) registerDeploymentMetrics(deps.metrics, entries, loader)

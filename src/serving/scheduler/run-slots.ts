@@ -4,11 +4,12 @@
  */
 export interface RunSlots {
   readonly total: number
+  /** Runs in flight. */
+  readonly taken: number
   take(): boolean
   /**
-   * Takes the one beyond the total, for a run that waits in native code until one of the others has ended: its thread goes
-   * on at once, where the event loop would take its time. Only when no other lane
-   * waits for a slot.
+   * Takes one beyond the total, for a run that waits in native code until one of the others has ended: its thread goes on at
+   * once, where the event loop would take its time. Only when no other lane waits for a slot.
    */
   takeSpare(wake: () => void): boolean
   /** Gives one back, whichever that was. */
@@ -17,12 +18,15 @@ export interface RunSlots {
   await(wake: () => void): void
 }
 
-/** @param spare whether the runtime has threads of its own, which runs can wait for */
-export function createRunSlots(total: number, { spare = false } = {}): RunSlots {
+/** @param spare slots beyond the total: how many runs the runtime lets wait for its own threads */
+export function createRunSlots(total: number, { spare = 0 } = {}): RunSlots {
   let taken = 0
   const waiting = new Set<() => void>()
   return {
     total,
+    get taken() {
+      return taken
+    },
     take() {
       if (taken >= total) return false
       taken++
@@ -30,7 +34,7 @@ export function createRunSlots(total: number, { spare = false } = {}): RunSlots 
     },
     takeSpare(wake) {
       const others = waiting.size - (waiting.has(wake) ? 1 : 0)
-      if (!spare || taken !== total || others > 0) return false
+      if (taken < total || taken >= total + spare || others > 0) return false
       taken++
       return true
     },

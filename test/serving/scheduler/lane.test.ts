@@ -150,7 +150,7 @@ describe('a lane', () => {
 
 describe('a lane of long runs, with threads of the runtime to wait for', () => {
   const long = [{ rows: 1, ms: 5 }]
-  function saturated({ spare = true, maxInFlight = 2, ms = 5, maxQueue = 10 } = {}) {
+  function saturated({ spare = 1, maxInFlight = 2, ms = 5, maxQueue = 10 } = {}) {
     const { session, runs } = controlledSession()
     const slots = createRunSlots(2, { spare })
     const observations = [{ rows: 1, ms }]
@@ -159,7 +159,7 @@ describe('a lane of long runs, with threads of the runtime to wait for', () => {
     return { runs, slots, subject, results }
   }
 
-  test('hands over one run more than there are cores, and counts it among those that wait', async () => {
+  test('hands over more runs than there are cores, and counts it among those that wait', async () => {
     const { runs, subject, results } = saturated()
     expect(runs).toHaveLength(3)
     expect(subject.state()).toMatchObject({ inFlight: 2, queued: 3 })
@@ -178,7 +178,7 @@ describe('a lane of long runs, with threads of the runtime to wait for', () => {
   })
 
   test.each([
-    ['without such threads', { spare: false }],
+    ['without such threads', { spare: 0 }],
     ['where fewer are allowed than there are cores', { maxInFlight: 1 }],
     ['of runs so short that a thread of their own does not pay', { ms: 0.2 }],
   ])('does not %s', async (_case, options) => {

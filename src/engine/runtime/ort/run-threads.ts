@@ -25,8 +25,8 @@ interface CallResult {
 /**
  * Threads that do nothing but run models, each on the core it was on. libuv hands work to whichever of its threads has
  * slept for longest; a scheduler that finds the cores busy wakes that one where it last was, and then two runs share a core
- * while another is idle. One call more than threads may wait for the first that is free, which then need not wait for the
- * event loop.
+ * while another is idle. As many calls again may wait: a thread that is done goes on with the next, where it would have to wait
+ * for the event loop.
  */
 export interface RunThreads {
   /**
@@ -50,6 +50,9 @@ interface State {
   readonly taken: (((error: HastenError) => void) | undefined)[]
 }
 
+/** Calls that may wait for each thread. */
+const waitingPerThread = 1
+
 const file = new URL(`./run-thread${extname(import.meta.filename)}`, import.meta.url)
 
 /**
@@ -57,7 +60,7 @@ const file = new URL(`./run-thread${extname(import.meta.filename)}`, import.meta
  * @param library the file of the native library
  */
 export function createRunThreads(max: number, library: string): RunThreads {
-  const calls = max + 1
+  const calls = max * (1 + waitingPerThread)
   const memory = createCallMemory(calls)
   const taken = Array.from({ length: calls }, () => undefined)
   const table = viewCallTable(memory, calls)
@@ -67,7 +70,7 @@ export function createRunThreads(max: number, library: string): RunThreads {
       const busy = countTaken(state)
       if (busy >= state.workers.size && state.workers.size < max && state.lost === undefined) startWorker(state)
       const ready = state.lost === undefined ? Atomics.load(table.ready, 0) : 0
-      // One may wait where all threads have something to do.
+      // They may wait where all threads have something to do.
       const room = ready < max ? ready : calls
       return max > 0 && busy < room && fitsCallMemory(call) ? make(state, call) : undefined
     },
