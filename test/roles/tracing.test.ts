@@ -109,9 +109,12 @@ const traceId = '0af7651916cd43dd8448eb211c80319c'
 const callerSpan = 'b7ad6b7169203331'
 
 describe('traces of predictions', () => {
-  test('have a span of the request under the caller, and one of each part under that', async () => {
+  test.each([
+    ['small', 3],
+    ['large', 30_000],
+  ])('have a span of a %s request under the caller, and one of each part under that', async (_size, count) => {
     await start(0)
-    const response = await infer([1, 2, 3], { traceparent: `00-${traceId}-${callerSpan}-01` })
+    const response = await infer(Array<number>(count).fill(1), { traceparent: `00-${traceId}-${callerSpan}-01` })
     expect(response.status).toBe(200)
     await response.arrayBuffer()
     await server.app.close()

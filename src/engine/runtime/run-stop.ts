@@ -12,6 +12,12 @@ export interface RunStop {
   dispose(): void
 }
 
+/** Throws `run_canceled` or `run_deadline` when a run is over before it begins. */
+export function throwIfOver({ signal, deadlineMs }: RunOptions): void {
+  if (signal?.aborted === true) throw canceledError(signal)
+  if (deadlineMs !== undefined && deadlineMs <= 0) throw deadlineError(deadlineMs)
+}
+
 /** Starts the deadline's clock; dispose it when the run has ended. */
 export function watchRun({ signal, deadlineMs }: RunOptions): RunStop {
   const controller = new AbortController()

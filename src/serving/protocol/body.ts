@@ -62,15 +62,26 @@ function tooLarge(maxBytes: number): HastenError {
 export function readBody(stream: IncomingMessage, headers: BodyHeaders, maxBytes: number): Promise<Buffer> {
   const { length } = headers
   if (length === 0) return Promise.resolve(noBody)
-  return length === undefined ? readChunked(stream, maxBytes) : readSized(stream, length, padBefore(headers))
+  return length === undefined ? readChunked(stream, maxBytes) : readSized(stream, allocate(length, headers))
 }
 
-function padBefore({ jsonLength, encoding }: BodyHeaders): number {
-  return encoding === undefined && jsonLength !== undefined ? (alignment - (jsonLength % alignment)) % alignment : 0
+/** Up to so many bytes a body shares its memory with others: allocating takes longer than reading them. */
+const pooledBytes = 2048
+
+/** Memory for a body whose binary tail is aligned. */
+function allocate(length: number, { jsonLength, encoding }: BodyHeaders): Buffer {
+  const tailAt = encoding === undefined ? (jsonLength ?? 0) : 0
+  const padFor = (at: number) => (alignment - (at % alignment)) % alignment
+  if (length > pooledBytes) {
+    const pad = padFor(tailAt)
+    return Buffer.allocUnsafeSlow(pad + length).subarray(pad)
+  }
+  const memory = Buffer.allocUnsafe(length + alignment - 1)
+  const pad = padFor(memory.byteOffset + tailAt)
+  return memory.subarray(pad, pad + length)
 }
 
-function readSized(stream: IncomingMessage, length: number, pad: number): Promise<Buffer> {
-  const body = Buffer.allocUnsafeSlow(pad + length).subarray(pad)
+function readSized(stream: IncomingMessage, body: Buffer): Promise<Buffer> {
   let at = 0
   // The HTTP parser ends the body at Content-Length, so a chunk can't run past the buffer.
   return collect(

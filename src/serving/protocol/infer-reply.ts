@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import type { Tensor } from '../../engine/serving.ts'
 import { answeredBy, type AnsweredBy } from '../answered-by.ts'
@@ -117,15 +118,19 @@ function serverTiming({ queueMs, inputMs, inferMs, outputMs }: RequestTimes, { b
   ].join(', ')
 }
 
+/** Sends head and body as one string of bytes, which takes one write and no buffer, and gives the run's memory back. */
 function sendCopy(
   reply: FastifyReply,
   headers: Record<string, string>,
   { chunks, length }: EncodedResponse,
   result: LaneResult,
 ): FastifyReply {
-  const body = Buffer.concat(chunks, length)
+  const text = Buffer.concat(chunks, length).toString('latin1')
   result.release()
-  return reply.headers(headers).send(body)
+  reply.hijack()
+  reply.raw.writeHead(200, allHeaders(reply, headers))
+  reply.raw.end(text, 'latin1')
+  return reply
 }
 
 async function sendCompressed(
@@ -157,10 +162,15 @@ function sendViews(
   }
   // `close` follows the last write, and also a connection that breaks before it.
   response.once('close', () => result.release())
-  response.writeHead(200, headers)
+  response.writeHead(200, allHeaders(reply, headers))
   response.cork()
   for (const chunk of chunks) response.write(chunk)
   response.uncork()
   response.end()
   return reply
+}
+
+/** With those that hooks have set, such as the trace's. */
+function allHeaders(reply: FastifyReply, headers: Record<string, string>): OutgoingHttpHeaders {
+  return { ...(reply.getHeaders() as OutgoingHttpHeaders), ...headers }
 }

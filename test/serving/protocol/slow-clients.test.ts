@@ -83,7 +83,8 @@ describe('clients that are slow or half gone', () => {
   test('many that say nothing, or stop in the middle of a head or a body, hold nobody up', async () => {
     const starts = ['', 'POST /v2/models/neg', head, head + body.slice(0, 20)]
     for (let index = 0; index < idleConnections; index++) (await open()).write(starts[index % starts.length] ?? '')
-    expect(await Promise.all(Array.from({ length: 20 }, ask))).toEqual(Array.from({ length: 20 }, () => 200))
+    // As many as run and wait at most.
+    expect(await Promise.all(Array.from({ length: 12 }, ask))).toEqual(Array.from({ length: 12 }, () => 200))
     expect((await fetch(`${server.url}/livez`)).status).toBe(200)
   })
 })

@@ -1,12 +1,15 @@
-/** A call of the C API's `Run`, as its arguments are named there; arrays are of native pointers. */
+/** A call of the C API's `Run`, as its arguments are named there; arrays are of native pointers, and have room for one where
+ * there is none. */
 export interface NativeRun {
   readonly session: bigint
   readonly options: bigint
   readonly inputNames: BigUint64Array
   readonly inputs: BigUint64Array
+  readonly inputCount: number
   readonly outputNames: BigUint64Array
   /** Null for an output that native code makes; has them all after the call. */
   readonly results: BigUint64Array
+  readonly outputCount: number
 }
 
 /** Where a call is. It belongs to whoever calls while `free` and `ended`, to a thread while `running`. */
@@ -100,22 +103,21 @@ export function splitPointers({ counts, pointers }: CallMemory) {
   }
 }
 
-export function fitsCallMemory({ inputs, results }: NativeRun): boolean {
-  return 2 * (inputs.length + results.length) <= maxPointers
+export function fitsCallMemory({ inputCount, outputCount }: NativeRun): boolean {
+  return 2 * (inputCount + outputCount) <= maxPointers
 }
 
 /** Writes a call that fits. */
 export function writeCall(
   memory: CallMemory,
-  { session, options, inputNames, inputs, outputNames, results }: NativeRun,
+  { session, options, inputNames, inputs, inputCount, outputNames, results, outputCount }: NativeRun,
 ): void {
   memory.session[0] = session
   memory.options[0] = options
-  memory.counts.set([BigInt(inputs.length), BigInt(results.length)])
-  let at = 0
-  // The array of names may be longer: it has room for one where there is none.
-  for (const array of [inputNames.subarray(0, inputs.length), inputs, outputNames, results]) {
-    memory.pointers.set(array, at)
-    at += array.length
-  }
+  memory.counts.set([BigInt(inputCount), BigInt(outputCount)])
+  const arrays = splitPointers(memory)
+  arrays.inputNames.set(inputNames.subarray(0, inputCount))
+  arrays.inputs.set(inputs.subarray(0, inputCount))
+  arrays.outputNames.set(outputNames.subarray(0, outputCount))
+  arrays.results.set(results.subarray(0, outputCount))
 }

@@ -40,33 +40,64 @@ export interface NativeResults {
 }
 
 /**
- * Runs a native session. It settles only when native code has let go of the inputs, also after an abort.
+ * Runs a native session on another thread. It settles only when native code has let go of the inputs, also after an abort.
  * @param signal aborts with the error to throw
  */
 export async function runNative(target: RunTarget, call: RunCall, signal: AbortSignal): Promise<NativeResults> {
   signal.throwIfAborted()
-  const { api } = target
-  const { given, written } = call.outputs
-  const targets = written.map(({ name }) => residentValue(call.into[name] as ResidentTensor))
-  const inputs = createInputs(target, call)
-  // Native code makes a value where it finds none, and writes to the others.
-  const slots = pointerArray([...given.map(() => 0n), ...targets])
-  const results = slots.subarray(0, given.length)
+  const prepared = prepare(target, call)
   try {
-    const waitedMs = await runUntil(
-      target,
-      { inputs, outputs: [...given, ...written], results: slots, thread: call.thread },
-      signal,
-    )
+    const waitedMs = await runUntil(target, call.thread === 'own' ? 'own' : 'pool', prepared, signal)
     signal.throwIfAborted()
-    return { values: results, waitedMs }
+    return { values: prepared.given, waitedMs }
   } catch (error) {
-    releaseValues(api, results)
+    releaseValues(target.api, prepared.given)
     // A run that was told to end fails with the runtime's own words; the reason is the caller's.
     signal.throwIfAborted()
     throw translateRunError(error)
   } finally {
-    releaseInputs(api, inputs)
+    releaseInputs(target.api, prepared.made)
+  }
+}
+
+/** As `runNative`, on the calling thread: nothing can end it, so it needs no options of its own. */
+export function runHere(target: RunTarget, call: RunCall): NativeResults {
+  const prepared = prepare(target, call)
+  try {
+    target.api.call('Run', ...argumentsOf(prepared, null))
+    return { values: prepared.given, waitedMs: 0 }
+  } catch (error) {
+    releaseValues(target.api, prepared.given)
+    throw translateRunError(error)
+  } finally {
+    releaseInputs(target.api, prepared.made)
+  }
+}
+
+interface PreparedRun extends Omit<NativeRun, 'options'> {
+  /** The values behind `inputs`, which have to be released. */
+  readonly made: readonly NativeInput[]
+  /** The part of `results` that native code makes. */
+  readonly given: BigUint64Array
+}
+
+function prepare(target: RunTarget, call: RunCall): PreparedRun {
+  const { given, written } = call.outputs
+  const targets = written.map(({ name }) => residentValue(call.into[name] as ResidentTensor))
+  const made = createInputs(target, call)
+  const names = [...given, ...written].map(({ name }) => target.outputNames.get(name) ?? 0n)
+  // Native code makes a value where it finds none, and writes to the others.
+  const results = pointerArray([...given.map(() => 0n), ...targets])
+  return {
+    session: target.session,
+    inputNames: target.inputNames.pointers,
+    inputs: pointerArray(made.map(({ value }) => value)),
+    inputCount: made.length,
+    outputNames: pointerArray(names),
+    results,
+    outputCount: names.length,
+    made,
+    given: results.subarray(0, given.length),
   }
 }
 
@@ -89,24 +120,13 @@ function releaseInputs(api: OrtApi, inputs: readonly NativeInput[]): void {
   for (const { value, isLent } of inputs) if (isLent !== true) api.release('ReleaseValue', value)
 }
 
-interface NativeCall {
-  readonly inputs: readonly NativeInput[]
-  readonly outputs: readonly TensorInfo[]
-  readonly results: BigUint64Array
-  readonly thread: RunThread
-}
-
 /** By thread: makes a call, and resolves to the milliseconds that it waited for the thread, as far as that is known. */
-const runners: Readonly<Record<RunThread, (target: RunTarget, call: NativeRun) => Promise<number>>> = {
-  async caller({ api }, call) {
-    api.call('Run', ...argumentsOf(call))
+const runners = {
+  async pool({ api }: RunTarget, call: NativeRun): Promise<number> {
+    await api.callAsync('Run', ...argumentsOf(call, call.options))
     return 0
   },
-  async pool({ api }, call) {
-    await api.callAsync('Run', ...argumentsOf(call))
-    return 0
-  },
-  async own(target, call) {
+  async own(target: RunTarget, call: NativeRun): Promise<number> {
     const started = target.threads.start(call)
     if (started === undefined) return runners.pool(target, call)
     const { status, waitedMs } = await started
@@ -115,33 +135,25 @@ const runners: Readonly<Record<RunThread, (target: RunTarget, call: NativeRun) =
   },
 }
 
-function argumentsOf({ session, options, inputNames, inputs, outputNames, results }: NativeRun) {
-  const counted = [inputs, inputs.length, outputNames, outputNames.length] as const
-  return [session, options, inputNames, ...counted, results] as const
+function argumentsOf(call: Omit<NativeRun, 'options'>, options: bigint | null) {
+  const { session, inputNames, inputs, inputCount, outputNames, outputCount, results } = call
+  return [session, options, inputNames, inputs, inputCount, outputNames, outputCount, results] as const
 }
 
 async function runUntil(
   target: RunTarget,
-  { inputs, outputs, results, thread }: NativeCall,
+  thread: keyof typeof runners,
+  prepared: PreparedRun,
   signal: AbortSignal,
 ): Promise<number> {
-  const { api, session, running, inputNames, outputNames } = target
-  const values = pointerArray(inputs.map(({ value }) => value))
-  const names = pointerArray(outputs.map(({ name }) => outputNames.get(name) ?? 0n))
+  const { api, running } = target
   // Options of this run alone: terminating it must not touch its neighbours.
   const options = api.get('CreateRunOptions')
   const terminate = (): void => api.call('RunOptionsSetTerminate', options)
   signal.addEventListener('abort', terminate)
   running.add(options)
   try {
-    return await runners[thread](target, {
-      session,
-      options,
-      inputNames: inputNames.pointers.subarray(0, inputs.length),
-      inputs: values.subarray(0, inputs.length),
-      outputNames: names.subarray(0, outputs.length),
-      results: results.subarray(0, outputs.length),
-    })
+    return await runners[thread](target, { ...prepared, options })
   } finally {
     running.delete(options)
     signal.removeEventListener('abort', terminate)

@@ -1,20 +1,20 @@
 import { HastenError } from '../../../errors.ts'
-import type { NumericTensor, Tensor } from '../../ir/tensor.ts'
+import type { Tensor } from '../../ir/tensor.ts'
 import { checkFeeds, splitOutputs } from '../check-feeds.ts'
 import { releasedError, trackInFlight } from '../in-flight.ts'
 import type { RunLimit } from '../limit-runs.ts'
 import type { BorrowedOutputs, Feeds, RunOptions, Session, TensorInfo } from '../port.ts'
-import { watchRun } from '../run-stop.ts'
+import { throwIfOver, watchRun } from '../run-stop.ts'
 import type { OrtApi } from './api.ts'
 import type { LeakGuard } from './leak-guard.ts'
 import { encodeStrings } from './native-strings.ts'
 import type { NativeSession } from './create-session.ts'
 import { countNodes } from './placement.ts'
 import { allocateResident } from './resident.ts'
-import { releaseValues, runNative, type NativeResults, type RunTarget } from './run.ts'
+import { releaseValues, runHere, runNative, type NativeResults, type RunTarget } from './run.ts'
 import type { RunThreads } from './run-threads.ts'
 import { readTensorInfos } from './tensor-info.ts'
-import { detachView, viewValue } from './values.ts'
+import { detachView, isView, viewValue } from './values.ts'
 
 /** What the sessions of a runtime share. */
 export interface RuntimeParts {
@@ -81,10 +81,15 @@ async function runChecked(
   const { resident = {}, into = {}, thread = 'pool' } = options
   const call = { feeds, resident, into, thread, outputs: splitOutputs(options, outputs) }
   checkFeeds(feeds, target.inputs, resident)
+  const names = call.outputs.given.map(({ name }) => name)
+  if (thread === 'caller') {
+    throwIfOver(options)
+    return { names, ...runHere(target, call) }
+  }
   const stop = watchRun(options)
   try {
     const results = await limit.run(() => runNative(target, call, stop.signal), stop.signal)
-    return { names: call.outputs.given.map(({ name }) => name), ...results }
+    return { names, ...results }
   } finally {
     stop.dispose()
   }
@@ -102,7 +107,7 @@ function viewOutputs(api: OrtApi, { names, values }: NativeOutputs): Record<stri
 function copyOutputs(api: OrtApi, native: NativeOutputs): Record<string, Tensor> {
   try {
     return mapTensors(viewOutputs(api, native), (view) => {
-      if (view.dtype === 'string') return view
+      if (!isView(view)) return view
       const copy = { ...view, bytes: view.bytes.slice() }
       detachView(view)
       return copy
@@ -133,11 +138,6 @@ function lendOutputs(api: OrtApi, leaks: LeakGuard, native: NativeOutputs): Borr
       releaseValues(api, native.values)
     },
   }
-}
-
-/** Strings are copies and empty tensors have no memory: only the others need their native value from here on. */
-function isView(tensor: Tensor): tensor is NumericTensor {
-  return tensor.dtype !== 'string' && tensor.bytes.byteLength > 0
 }
 
 function viewOrRelease(api: OrtApi, native: NativeOutputs): Record<string, Tensor> {

@@ -52,22 +52,33 @@ function createStringValue(api: OrtApi, { strings }: StringTensor, dims: BigInt6
   }
 }
 
-/** A tensor over a native value's memory: dead once the value is released. Strings are copied. */
+/** Up to so many bytes a copy costs less than a view, of which the garbage collector has to know. */
+const copiedBytes = 1024
+
+/** Whether a tensor is over native memory. Strings and small tensors are copies; so are, as it were, empty ones. */
+export function isView(tensor: Tensor): tensor is NumericTensor {
+  return tensor.dtype !== 'string' && tensor.bytes.byteLength > copiedBytes
+}
+
+/** A tensor over a native value's memory, dead once the value is released, or a copy where `isView` says so. */
 export function viewValue(api: OrtApi, value: bigint, name: string): Tensor {
   const info = api.get('GetTensorTypeAndShape', value)
   try {
     const dtype = readDType(api, info, `output "${name}"`)
     const dims = readDims(api, info)
     if (dtype === 'string') return { dtype, dims, strings: readStrings(api, value, elementCount(dims)) }
-    return { dtype, dims, bytes: viewBytes(api, value, byteLength(dtype, elementCount(dims))) }
+    return { dtype, dims, bytes: readBytes(api, value, byteLength(dtype, elementCount(dims))) }
   } finally {
     api.release('ReleaseTensorTypeAndShapeInfo', info)
   }
 }
 
-function viewBytes(api: OrtApi, value: bigint, length: number): Uint8Array {
+function readBytes(api: OrtApi, value: bigint, length: number): Uint8Array {
   if (length === 0) return new Uint8Array(0)
-  return new Uint8Array(koffi.view(api.get('GetTensorMutableData', value), length))
+  const memory = api.get('GetTensorMutableData', value)
+  return length > copiedBytes
+    ? new Uint8Array(koffi.view(memory, length))
+    : (koffi.decode(memory, 'uint8_t', length) as Uint8Array)
 }
 
 function readStrings(api: OrtApi, value: bigint, count: number): Uint8Array[] {
@@ -84,7 +95,7 @@ function readStrings(api: OrtApi, value: bigint, count: number): Uint8Array[] {
 
 /** Ends the life of a view made by `viewValue`: from here on it is empty, rather than a window on freed memory. */
 export function detachView(tensor: Tensor): void {
-  if (tensor.dtype === 'string') return
+  if (!isView(tensor)) return
   const { buffer } = tensor.bytes
   if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0)
 }

@@ -49,7 +49,15 @@ export function checkOutputs({ runtime, create, can }: Subject): void {
     expect(numbersOf(borrowed.outputs.sum)).toEqual([11, 22])
     borrowed.release()
     borrowed.release()
+  })
+
+  test('large borrowed outputs are gone once released', async () => {
+    const large = floats([200, 2], ...Array.from({ length: 400 }, (_, index) => index))
+    const borrowed = await session.runBorrowed({ a: large, b: large }, { outputs: ['sum'] })
     const { sum } = borrowed.outputs
+    expect(numbersOf(sum)[399]).toBe(798)
+    borrowed.release()
+    borrowed.release()
     if (can.borrows && sum?.dtype === 'float32') expect(sum.bytes.byteLength).toBe(0)
   })
 

@@ -83,19 +83,20 @@ describe('runs on threads of their own', () => {
 
 describe('threads that cannot start', () => {
   const slots = (count: number) => new BigUint64Array(count)
-  const call = { session: 0n, options: 0n, inputNames: slots(0), inputs: slots(0), outputNames: slots(0) }
+  const none = { inputNames: slots(0), inputs: slots(0), outputNames: slots(0), results: slots(0) }
+  const call = { session: 0n, options: 0n, inputCount: 0, outputCount: 0, ...none }
 
   test('leave the calls to others', async () => {
     const threads = createRunThreads(1, '/no/such/library.so')
-    expect(threads.start({ ...call, results: slots(0) })).toBeUndefined()
+    expect(threads.start(call)).toBeUndefined()
     // Closing waits for the end of threads, whatever that was.
     await threads.close()
-    expect(threads.start({ ...call, results: slots(0) })).toBeUndefined()
+    expect(threads.start(call)).toBeUndefined()
   })
 
   test('are none where none are wanted', async () => {
     const threads = createRunThreads(0, '/no/such/library.so')
-    expect(threads.start({ ...call, results: slots(0) })).toBeUndefined()
+    expect(threads.start(call)).toBeUndefined()
     await threads.close()
   })
 })
