@@ -11,7 +11,7 @@ import { deadlineOf, priorityOf, type LaneRequest, type LaneResult, type Ticket 
 import { runAlone } from './run-alone.ts'
 import { runTogether } from './run-together.ts'
 import type { RunSlots } from './run-slots.ts'
-import { isLong } from './thread-for.ts'
+import { mayRunAhead } from './thread-for.ts'
 
 export type { LaneRequest, LaneResult } from './request.ts'
 
@@ -177,12 +177,6 @@ function canStart(core: LaneCore, { ahead }: { readonly ahead: boolean }): boole
   if (ahead && mayRunAhead(core) && options.slots.takeSpare(core.pump)) return true
   if (isFree) options.slots.await(core.pump)
   return false
-}
-
-/** Whether a run may be handed over before there is a core for it: long ones, where nothing else bounds them. */
-function mayRunAhead(core: LaneCore): boolean {
-  const { batching, maxInFlight, slots } = core.options
-  return batching === undefined && maxInFlight >= slots.total && isLong(core, 1)
 }
 
 /** Runs that were handed over before there was a core for them. */

@@ -181,6 +181,7 @@ describe('a lane of long runs, with threads of the runtime to wait for', () => {
     ['without such threads', { spare: 0 }],
     ['where fewer are allowed than there are cores', { maxInFlight: 1 }],
     ['of runs so short that a thread of their own does not pay', { ms: 0.2 }],
+    ['of runs so long that a deadline would be noticed late', { ms: 60 }],
   ])('does not %s', async (_case, options) => {
     const { runs } = saturated(options)
     expect(runs).toHaveLength(('maxInFlight' in options ? options.maxInFlight : undefined) ?? 2)
