@@ -1,10 +1,13 @@
 """Serves an ONNX model by MLServer, BentoML or LitServe, as their documents show it, for bench/serving/peers.ts.
 
-Usage: peers.py NAME PORT MODEL. The model has one input x of floats; a session has one thread, as Hasten's have.
+Usage: peers.py NAME PORT MODEL, or peers.py run SIZE MODEL, which prints the median of what runs of so many floats take
+in milliseconds, with nothing around them. The model has one input x of floats; a session has one thread, as Hasten's have.
 """
 
 import os
+import statistics
 import sys
+import time
 
 import numpy
 import onnxruntime
@@ -18,6 +21,16 @@ def open_session():
 
 def run(session, values):
     return session.run(None, {"x": numpy.asarray([values], dtype=numpy.float32)})[0]
+
+
+def time_runs(size):
+    session, times = open_session(), []
+    feeds = {"x": numpy.ones((1, size), dtype=numpy.float32)}
+    for _ in range(3000):
+        started = time.perf_counter()
+        session.run(None, feeds)
+        times.append(time.perf_counter() - started)
+    print(statistics.median(times[1000:]) * 1000)
 
 
 def serve_mlserver(port):
@@ -53,4 +66,5 @@ def serve_bentoml(port):
 if __name__ == "__main__":
     name, port, model = sys.argv[1:]
     os.environ["PEER_MODEL"] = model
-    {"mlserver": serve_mlserver, "litserve": serve_litserve, "bentoml": serve_bentoml}[name](int(port))
+    tasks = {"mlserver": serve_mlserver, "litserve": serve_litserve, "bentoml": serve_bentoml, "run": time_runs}
+    tasks[name](int(port))
