@@ -41,6 +41,8 @@ export interface CallTable {
   readonly states: Int32Array
   /** By call, the thread that took it. */
   readonly takers: Int32Array
+  /** By call, the bell when it was written: the earliest goes first. */
+  readonly orders: Int32Array
   readonly calls: readonly CallMemory[]
 }
 
@@ -61,7 +63,7 @@ const headBytes = 64
 const callBytes = headBytes + maxPointers * 8
 /** As the longest element needs it. */
 const alignUp = (bytes: number) => Math.ceil(bytes / 8) * 8
-const tableBytes = (calls: number) => alignUp(3 * 4 + 2 * 4 * calls)
+const tableBytes = (calls: number) => alignUp(3 * 4 + 3 * 4 * calls)
 
 export function createCallMemory(calls: number): SharedArrayBuffer {
   return new SharedArrayBuffer(tableBytes(calls) + calls * callBytes)
@@ -75,6 +77,7 @@ export function viewCallTable(memory: SharedArrayBuffer, calls: number): CallTab
     stopping: integers(2, 1),
     states: integers(3, calls),
     takers: integers(3 + calls, calls),
+    orders: integers(3 + 2 * calls, calls),
     calls: Array.from({ length: calls }, (_, index) => viewCall(memory, tableBytes(calls) + index * callBytes)),
   }
 }

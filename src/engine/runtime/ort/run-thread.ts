@@ -17,18 +17,34 @@ while (Atomics.load(table.stopping, 0) === 0) {
   if (!takeOne()) Atomics.wait(table.bell, 0, bell)
 }
 
-/** Makes one of the calls that wait; false when none does. */
+/** Makes the earliest of the calls that wait; false when none does. */
 function takeOne(): boolean {
-  for (const [index, call] of table.calls.entries()) {
+  for (;;) {
+    const index = findEarliest()
+    if (index === undefined) return false
     const state = Atomics.compareExchange(table.states, index, callStates.waiting, callStates.running)
+    // Another thread was faster.
     if (state !== callStates.waiting) continue
     Atomics.store(table.takers, index, thread)
-    make(call)
+    make(table.calls[index] as CallMemory)
     Atomics.store(table.states, index, callStates.ended)
     Atomics.notify(table.states, index)
     return true
   }
-  return false
+}
+
+function findEarliest(): number | undefined {
+  let earliest: number | undefined
+  for (const index of table.calls.keys()) {
+    if (Atomics.load(table.states, index) !== callStates.waiting) continue
+    if (earliest === undefined || isBefore(index, earliest)) earliest = index
+  }
+  return earliest
+}
+
+/** By difference, since the bell starts again from the smallest number after the largest. */
+function isBefore(one: number, other: number): boolean {
+  return (((table.orders[one] ?? 0) - (table.orders[other] ?? 0)) | 0) < 0
 }
 
 function make(call: CallMemory): void {

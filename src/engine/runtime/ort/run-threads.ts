@@ -134,6 +134,7 @@ async function make(state: State, call: NativeRun): Promise<CallResult> {
   hold(state)
   try {
     writeCall(memory, call)
+    table.orders[index] = Atomics.load(table.bell, 0)
     Atomics.store(table.states, index, callStates.waiting)
     ring(table, 1)
     await Promise.race([untilEnded(table.states, index), lost])

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createOrtRuntime } from '../../../../src/engine/runtime/ort/index.ts'
 import { createRunThreads } from '../../../../src/engine/runtime/ort/run-threads.ts'
@@ -56,6 +57,30 @@ describe('runs on threads of their own', () => {
     expect(numbersOf(late.outputs.y)).toEqual([3])
     expect(late.waitedMs).toBeGreaterThan(0)
     late.release()
+  })
+
+  test('go in the order in which they came, whichever place in the table they got', async () => {
+    const session = await open(2)
+    await start(session, 2)
+    const controllers = [0, 1, 2].map(() => new AbortController())
+    const [first, second, third] = controllers.map(({ signal }) =>
+      session.run(loopFeeds(endless), { ...own, signal }).catch(() => 'ended'),
+    )
+    const order: string[] = []
+    const note = (name: string) => session.run(loopFeeds(3n), own).then(() => order.push(name))
+    const earlier = note('earlier')
+    // Calls are written some turns after they are made.
+    await setTimeout(20)
+    controllers[0]!.abort()
+    await first
+    // This one has the place of the first; the thread that had it runs the third.
+    const later = note('later')
+    await setTimeout(20)
+    controllers[2]!.abort()
+    await Promise.all([third, earlier, later])
+    expect(order).toEqual(['earlier', 'later'])
+    controllers[1]!.abort()
+    await second
   })
 
   test('an abort ends the one that waits as soon as a thread takes it, and the one that runs', async () => {
