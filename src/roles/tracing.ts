@@ -54,7 +54,7 @@ export function openTracing({ endpoint, share, version, serverId, logger }: Trac
   const tracer = provider.getTracer('hasten', version)
   return {
     start(name, traceparent, given) {
-      const options = { kind: SpanKind.SERVER, attributes: given, startTime: performance.now() }
+      const options = { kind: SpanKind.SERVER, attributes: given, startTime: epochMs(performance.now()) }
       const span = tracer.startSpan(name, options, parentOf(traceparent))
       return requestTrace(tracer, span)
     },
@@ -75,6 +75,14 @@ function parentOf(traceparent: string | undefined): Context {
   return isSpanContextValid(parent) ? trace.setSpanContext(ROOT_CONTEXT, parent) : ROOT_CONTEXT
 }
 
+/**
+ * Milliseconds since 1970 of a time of `performance.now()`. A span that is given the latter adds an offset of its own, which it
+ * reads from a clock of whole milliseconds: parts would begin before the whole.
+ */
+function epochMs(now: number): number {
+  return performance.timeOrigin + now
+}
+
 function requestTrace(tracer: Tracer, span: Span): RequestTrace {
   const { traceId, spanId, traceFlags } = span.spanContext()
   const isRecording = span.isRecording()
@@ -82,14 +90,14 @@ function requestTrace(tracer: Tracer, span: Span): RequestTrace {
   return {
     traceparent: `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`,
     part(name, startedAt, ms, attributes: Attributes = {}) {
-      // The clock of performance.now() is taken for what it is, so that parts fit into the whole.
-      if (isRecording) tracer.startSpan(name, { startTime: startedAt, attributes }, within).end(startedAt + ms)
+      if (!isRecording) return
+      tracer.startSpan(name, { startTime: epochMs(startedAt), attributes }, within).end(epochMs(startedAt + ms))
     },
     end({ code, isFault, attributes = {} }) {
       span.setAttributes(attributes)
       if (code !== undefined) span.setAttribute('error.type', code)
       if (isFault) span.setStatus({ code: SpanStatusCode.ERROR })
-      span.end(performance.now())
+      span.end(epochMs(performance.now()))
     },
   }
 }
