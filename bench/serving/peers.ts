@@ -36,8 +36,8 @@ interface Contestant {
 }
 
 /**
- * What is added to a run at one connection, and requests per second at eight, of one tiny model and 256 floats as JSON, which all of
- * them take: what is around a run is nearly all there is. One process each, in turns.
+ * What is added to a run at one connection, and requests per second at eight, of one tiny model and 256 floats as JSON,
+ * which all of them take: what is around a run is nearly all there is. One process each, in turns.
  */
 export async function run(): Promise<BenchResult> {
   const dir = await mkdtemp(path.join(tmpdir(), 'hasten-peers-'))

@@ -127,8 +127,9 @@ function sendCopy(
 ): FastifyReply {
   const text = Buffer.concat(chunks, length).toString('latin1')
   result.release()
-  reply.hijack()
   reply.raw.writeHead(200, allHeaders(reply, headers))
+  // From here on the answer is not Fastify's; before, an error still would be.
+  reply.hijack()
   reply.raw.end(text, 'latin1')
   return reply
 }

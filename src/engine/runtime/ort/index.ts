@@ -21,7 +21,7 @@ export interface OrtRuntimeOptions {
   readonly maxRunsInFlight?: number
   /** Threads for runs that ask for their `own`; each takes 12 MiB, and starts when it is first needed. */
   readonly runThreads?: number
-  /** Receives a line when outputs of `runBorrowed` were never released. */
+  /** Receives a line when outputs of `runBorrowed` were never released, or a run thread ended by itself. */
   readonly warn?: (message: string) => void
   /** Give memory that loading and releasing sessions has freed back to the system: for processes that run for long. */
   readonly trimsHeap?: boolean
@@ -42,6 +42,7 @@ export function createOrtRuntime(options: OrtRuntimeOptions = {}): Runtime {
   const library = options.library ?? libraryPath()
   const api = bindApi(loadLibrary(library))
   const heap = options.trimsHeap === true ? createHeapTrimmer() : undefined
+  const warn = options.warn ?? ((message: string) => process.emitWarning(message))
   const parts: RuntimeParts = {
     api,
     // Severity 4: failures come back as statuses, so the native log would only say them twice.
@@ -49,9 +50,9 @@ export function createOrtRuntime(options: OrtRuntimeOptions = {}): Runtime {
     memoryInfo: api.get('CreateCpuMemoryInfo', 0, 0),
     running: new Set(),
     limit,
-    threads: createRunThreads(options.runThreads ?? 0, library),
+    threads: createRunThreads(options.runThreads ?? 0, library, warn),
     heapChanged: () => heap?.trimSoon(),
-    leaks: createLeakGuard(api, options.warn ?? ((message) => process.emitWarning(message))),
+    leaks: createLeakGuard(api, warn),
   }
   const sessions = new Set<Session>()
   // Node waits at exit for the threads of its pool: without this, process.exit() would hang on a long run.

@@ -1,6 +1,6 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { HastenError } from '../../../errors.ts'
+import { HastenError, messageOf } from '../../../errors.ts'
 import {
   callStates,
   createCallMemory,
@@ -24,9 +24,9 @@ interface CallResult {
 
 /**
  * Threads that do nothing but run models, each on the core it was on. libuv hands work to whichever of its threads has
- * slept for longest; a scheduler that finds the cores busy wakes that one where it last was, and then two runs share a core
- * while another is idle. As many calls again may wait: a thread that is done goes on with the next, where it would have to wait
- * for the event loop.
+ * slept for longest; a scheduler that finds the cores busy wakes that one where it last was, and then two runs share a
+ * core while another is idle. As many calls again may wait: a thread that is done goes on with the next, where it would
+ * have to wait for the event loop.
  */
 export interface RunThreads {
   /**
@@ -41,6 +41,7 @@ export interface RunThreads {
 interface State {
   readonly max: number
   readonly library: string
+  readonly warn: (message: string) => void
   readonly memory: SharedArrayBuffer
   readonly table: CallTable
   readonly workers: Set<Worker>
@@ -58,13 +59,14 @@ const file = new URL(`./run-thread${extname(import.meta.filename)}`, import.meta
 /**
  * @param max threads. Each starts when a call finds the others busy, and has calls once it has started.
  * @param library the file of the native library
+ * @param warn receives one line when a thread ended by itself
  */
-export function createRunThreads(max: number, library: string): RunThreads {
+export function createRunThreads(max: number, library: string, warn: (message: string) => void): RunThreads {
   const calls = max * (1 + waitingPerThread)
   const memory = createCallMemory(calls)
   const taken = Array.from({ length: calls }, () => undefined)
   const table = viewCallTable(memory, calls)
-  const state: State = { max, library, memory, table, workers: new Set(), lost: undefined, taken }
+  const state: State = { max, library, warn, memory, table, workers: new Set(), lost: undefined, taken }
   return {
     start(call) {
       const busy = countTaken(state)
@@ -115,9 +117,10 @@ function startWorker(state: State): void {
 
 /** Ends the call that a thread had when it ended by itself, and those that nobody will take any more. */
 function lose(state: State, thread: number, cause: unknown): void {
-  const { workers, table, taken } = state
+  const { workers, table, taken, warn } = state
   const error = new HastenError('internal', 'a thread that runs models ended', { cause })
   state.lost = error
+  warn(`${error.message}, so runs share libuv's pool from here on: ${messageOf(cause ?? 'no error')}`)
   for (const [index, fail] of taken.entries()) {
     const wasIts = Atomics.load(table.states, index) === callStates.running && table.takers[index] === thread
     const isStranded = workers.size === 0 && Atomics.load(table.states, index) === callStates.waiting

@@ -111,16 +111,17 @@ describe('threads that cannot start', () => {
   const none = { inputNames: slots(0), inputs: slots(0), outputNames: slots(0), results: slots(0) }
   const call = { session: 0n, options: 0n, inputCount: 0, outputCount: 0, ...none }
 
-  test('leave the calls to others', async () => {
-    const threads = createRunThreads(1, '/no/such/library.so')
+  test('leave the calls to others, and say why', async () => {
+    const warnings: string[] = []
+    const threads = createRunThreads(1, '/no/such/library.so', (message) => warnings.push(message))
     expect(threads.start(call)).toBeUndefined()
-    // Closing waits for the end of threads, whatever that was.
+    await vi.waitFor(() => expect(warnings).toEqual([expect.stringContaining('/no/such/library.so')]), 20_000)
+    expect(threads.start(call)).toBeUndefined()
     await threads.close()
-    expect(threads.start(call)).toBeUndefined()
   })
 
   test('are none where none are wanted', async () => {
-    const threads = createRunThreads(0, '/no/such/library.so')
+    const threads = createRunThreads(0, '/no/such/library.so', () => {})
     expect(threads.start(call)).toBeUndefined()
     await threads.close()
   })
