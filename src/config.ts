@@ -81,6 +81,11 @@ export const settings = {
     0,
     'Requests a second that a data plane takes of one key on `/v2` and gRPC; 0 for no limit',
   ),
+  servePollMicros: integer(
+    'SERVE_POLL_MICROS',
+    200,
+    'How long a data plane looks for the next request before its core may sleep, where they follow closely; 0 for never',
+  ),
   runtime: choice('RUNTIME', ['ort', 'ort-node'], 'ort', 'Runtime adapter: the C ABI, or the JavaScript binding'),
   deviceClasses: list('DEVICE_CLASSES', ['auto'], 'Device classes a worker serves; `auto` looks what the host has'),
   workerSlots: integer('WORKER_SLOTS', 1, 'Jobs a worker runs at once; each owns its CPU set or GPU'),

@@ -11,6 +11,7 @@ import { resolveOptions } from '../../src/serving/deployments/options.ts'
 import { createSlot } from '../../src/serving/deployments/slot.ts'
 import { buildServing } from '../../src/serving/protocol/app.ts'
 import { createLane } from '../../src/serving/scheduler/lane.ts'
+import { createIdlePoll } from '../../src/serving/scheduler/idle-poll.ts'
 import { createRunSlots } from '../../src/serving/scheduler/run-slots.ts'
 import { createStatistics } from '../../src/serving/statistics.ts'
 import { createTraffic } from '../../src/serving/traffic/route.ts'
@@ -46,7 +47,7 @@ const entry = createEntry({
 const { inputs, outputs } = session
 const lane = createLane({
   session,
-  slots: createRunSlots(cores, { spare: cores }),
+  slots: createRunSlots(cores, { spare: cores, poll: createIdlePoll(0.2) }),
   maxQueue,
   maxInFlight,
   batching,

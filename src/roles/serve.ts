@@ -61,10 +61,8 @@ async function startDataPlane(config: Config, logger: Logger): Promise<RunningRo
     logger,
     serverId,
     host: { ...(await describeHost()), runtime: runtime.version },
-    maxBytes: config.serveMemoryBytes,
-    crashDir: dataPaths(config.dataDir).crashes,
-    url: config.publicServeUrl ?? `http://${urlHost(config.host)}:${config.servePort}`,
     cores,
+    ...deploymentSettings(config),
   })
   const figures = startFigures({ catalog: deployments.catalog, deployments: storage.deployments, serverId, logger })
   const tracing = await openTracingIfWanted(config, serverId, logger)
@@ -103,6 +101,15 @@ async function startDataPlane(config: Config, logger: Logger): Promise<RunningRo
     // A port that is taken: what runs already would keep the process alive.
     await close()
     throw error
+  }
+}
+
+function deploymentSettings(config: Config) {
+  return {
+    maxBytes: config.serveMemoryBytes,
+    idlePollMs: config.servePollMicros / 1000,
+    crashDir: dataPaths(config.dataDir).crashes,
+    url: config.publicServeUrl ?? `http://${urlHost(config.host)}:${config.servePort}`,
   }
 }
 

@@ -1,6 +1,7 @@
 import type { ArtifactCache, DeploymentRow, Storage } from '../../storage/index.ts'
 import type { Logger, Registry } from '../../telemetry.ts'
 import type { Runtime } from '../../engine/serving.ts'
+import { createIdlePoll, type IdlePoll } from '../scheduler/idle-poll.ts'
 import { createRunSlots } from '../scheduler/run-slots.ts'
 import type { Catalog } from '../served-version.ts'
 import { createTraffic, type Traffic } from '../traffic/route.ts'
@@ -29,6 +30,8 @@ export interface DeploymentsDeps {
   readonly url: string
   /** Runs at a time over all deployments; the runtime's threads must suffice for them. */
   readonly cores: number
+  /** How long the event loop looks for the next request before it sleeps, where they follow closely; never when absent. */
+  readonly idlePollMs?: number | undefined
   /** Bytes of models that may be loaded at once; no bound when absent. */
   readonly maxBytes?: number | undefined
   /** Where it is kept which versions ran when a process died; not kept when absent. */
@@ -52,6 +55,11 @@ const channel = 'hasten_deployment'
 /** Replicas of servers that died; each start of a server clears them away. */
 const prunedAfterMs = 600_000
 
+/** On a single core looking would keep the client from writing what is looked for. */
+function createIdlePollFor({ cores, idlePollMs = 0 }: DeploymentsDeps): IdlePoll | undefined {
+  return cores > 1 && idlePollMs > 0 ? createIdlePoll(idlePollMs) : undefined
+}
+
 /**
  * Keeps the loaded versions equal to the deployment rows. When the database is away, what is loaded goes on serving.
  * @throws HastenError `unavailable` when the database does not answer at start
@@ -61,7 +69,7 @@ export async function startDeployments(deps: DeploymentsDeps): Promise<RunningDe
   const traffic = deps.traffic ?? createTraffic({ wrappers: {} })
   const state: LoopState = { first: undefined, stopping: false }
   const bell = createBell()
-  const slots = createRunSlots(deps.cores, { spare: deps.runtime.runThreads ?? 0 })
+  const slots = createRunSlots(deps.cores, { spare: deps.runtime.runThreads ?? 0, poll: createIdlePollFor(deps) })
   const guard = deps.crashDir === undefined ? undefined : await openCrashGuard(deps.crashDir)
   const loader = createLoader({ ...deps, slots, entries, guard }, bell.ring)
   if (deps.metrics !== undefined) registerDeploymentMetrics(deps.metrics, entries, loader)

@@ -1,3 +1,5 @@
+import type { IdlePoll } from './idle-poll.ts'
+
 /**
  * How many runs a process has in flight, over all lanes: each holds a native thread, and more of them than cores
  * only make every one slower.
@@ -18,8 +20,14 @@ export interface RunSlots {
   await(wake: () => void): void
 }
 
-/** @param spare slots beyond the total: how many runs the runtime lets wait for its own threads */
-export function createRunSlots(total: number, { spare = 0 } = {}): RunSlots {
+export interface RunSlotsOptions {
+  /** Slots beyond the total: how many runs the runtime lets wait for its own threads. */
+  readonly spare?: number
+  /** Told when all slots are free, and when one no longer is. */
+  readonly poll?: IdlePoll | undefined
+}
+
+export function createRunSlots(total: number, { spare = 0, poll }: RunSlotsOptions = {}): RunSlots {
   let taken = 0
   const waiting = new Set<() => void>()
   return {
@@ -29,6 +37,7 @@ export function createRunSlots(total: number, { spare = 0 } = {}): RunSlots {
     },
     take() {
       if (taken >= total) return false
+      if (taken === 0) poll?.wake()
       taken++
       return true
     },
@@ -46,6 +55,7 @@ export function createRunSlots(total: number, { spare = 0 } = {}): RunSlots {
         waiting.delete(wake)
         wake()
       }
+      if (taken === 0) poll?.rest()
     },
     await: (wake) => waiting.add(wake),
   }
