@@ -109,8 +109,8 @@ export function splitOutputs({ outputs: wanted, into = {} }: RunOptions, outputs
  * The outputs to compute: those named, in that order, or all.
  * @throws HastenError `input_unknown` for a name the model does not have, `invalid_request` for none or a repeated one.
  */
-function selectOutputs(wanted: readonly string[] | undefined, outputs: readonly TensorInfo[]): TensorInfo[] {
-  if (wanted === undefined) return [...outputs]
+function selectOutputs(wanted: readonly string[] | undefined, outputs: readonly TensorInfo[]): readonly TensorInfo[] {
+  if (wanted === undefined) return outputs
   if (wanted.length === 0) throw new HastenError('invalid_request', 'ask for at least one output')
   if (new Set(wanted).size !== wanted.length) {
     throw new HastenError('invalid_request', `an output is asked for twice: ${wanted.join(', ')}`)

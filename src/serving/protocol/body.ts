@@ -65,7 +65,7 @@ export function readBody(stream: IncomingMessage, headers: BodyHeaders, maxBytes
   return length === undefined ? readChunked(stream, maxBytes) : readSized(stream, allocate(length, headers))
 }
 
-/** Up to so many bytes a body shares its memory with others: allocating takes longer than reading them. */
+/** Up to so many bytes a body shares its memory with others, and none is given back: both take longer than reading them. */
 const pooledBytes = 2048
 
 /** Memory for a body whose binary tail is aligned. */
@@ -111,10 +111,10 @@ function readChunked(stream: IncomingMessage, maxBytes: number): Promise<Buffer>
 
 /**
  * Gives back the memory of a body that nobody reads any more, at once: left to the garbage collector, some dozen
- * bodies of 100 KB already make it look through the whole heap. Memory that others share is left alone.
+ * bodies of 100 KB already make it look through the whole heap. Small ones, and memory that others share, are left alone.
  */
 export function freeBody({ buffer, byteLength }: Uint8Array): void {
-  const isOwn = byteLength > 0 && buffer.byteLength - byteLength < alignment
+  const isOwn = byteLength > pooledBytes && buffer.byteLength - byteLength < alignment
   if (isOwn && buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0)
 }
 

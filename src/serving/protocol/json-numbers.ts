@@ -9,6 +9,9 @@ export interface ScannedNumbers {
   readonly end: number
 }
 
+/** Enough for most small requests at once. */
+const firstRoom = 512
+
 const [comma, opening, closing] = [0x2c, 0x5b, 0x5d]
 
 /** Where reading is, and what it has found. */
@@ -30,7 +33,7 @@ export function scanNumbers(bytes: Uint8Array, start: number, maxDepth: number):
     bytes,
     maxDepth,
     at: start,
-    values: new Float64Array(64),
+    values: new Float64Array(Math.min(firstRoom, roomFor(bytes, start))),
     count: 0,
     lengths: [],
     leaf: undefined,
@@ -81,10 +84,15 @@ function scanRow(scan: Scan, level: number): number {
   }
 }
 
-/** Four times the room, but no more than the text can fill: a number and its comma take two bytes. */
+/** How many numbers the text from `at` on can hold: one and its comma take two bytes. */
+function roomFor(bytes: Uint8Array, at: number): number {
+  return ((bytes.length - at) >> 1) + 1
+}
+
+/** Four times the room, but no more than the text can fill. */
 function grow(scan: Scan): void {
   const { values, bytes, at } = scan
-  scan.values = new Float64Array(Math.min(values.length * 4, values.length + ((bytes.length - at) >> 1) + 1))
+  scan.values = new Float64Array(Math.min(values.length * 4, values.length + roomFor(bytes, at)))
   scan.values.set(values)
 }
 

@@ -55,7 +55,6 @@ export const statusFunctions = {
   GetDimensionsCount: [61, 'ptr', 'out'],
   GetDimensions: [62, 'ptr', 'buf', 'size'],
   GetSymbolicDimensions: [63, 'ptr', 'buf', 'size'],
-  GetTensorTypeAndShape: [65, 'ptr', 'out'],
   CreateMemoryInfo: [68, 'str', 'int', 'int', 'int', 'out'],
   CreateCpuMemoryInfo: [69, 'int', 'int', 'out'],
   AllocatorFree: [76, 'ptr', 'ptr'],
@@ -76,6 +75,7 @@ export const statusFunctions = {
   SessionGetEpGraphAssignmentInfo: [407, 'ptr', 'out', 'out'],
   EpAssignedSubgraphGetEpName: [408, 'ptr', 'out'],
   EpAssignedSubgraphGetNodes: [409, 'ptr', 'out', 'out'],
+  GetTensorElementTypeAndShapeDataReference: [414, 'ptr', 'out', 'out', 'out'],
 } as const satisfies Record<string, Row>
 
 /** Functions that free something and cannot fail. */
@@ -87,7 +87,6 @@ export const releaseFunctions = {
   ReleaseValue: [96, 'ptr'],
   ReleaseRunOptions: [97, 'ptr'],
   ReleaseTypeInfo: [98, 'ptr'],
-  ReleaseTensorTypeAndShapeInfo: [99, 'ptr'],
   ReleaseSessionOptions: [100, 'ptr'],
   ReleaseAllocator: [132, 'ptr'],
   ReleaseTensorRtOptions: [174, 'ptr'],
@@ -105,7 +104,7 @@ export const queryFunctions = {
 export const apiVersion = 24
 
 /** One more than the highest index above. */
-export const entryCount = 410
+export const entryCount = 415
 
 type Rows = typeof statusFunctions & typeof releaseFunctions
 

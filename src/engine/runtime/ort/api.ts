@@ -1,3 +1,4 @@
+import koffi from 'koffi'
 import {
   queryFunctions,
   releaseFunctions,
@@ -21,6 +22,8 @@ export interface OrtApi {
   get<Name extends GetterName>(name: Name, ...args: DropLast<ArgumentsOf<Name>>): bigint
   /** As `call`, on a thread of libuv's pool. Everything in `args` stays referenced until the call has ended. */
   callAsync<Name extends StatusFunction>(name: Name, ...args: ArgumentsOf<Name>): Promise<void>
+  /** The type and the dims of a tensor's native value, in one call. */
+  typeAndShape(value: bigint): TypeAndShape
   /** Throws what a status says, unless it is null. */
   check(status: bigint | null): void
   /** Asks a function that cannot fail. */
@@ -28,6 +31,12 @@ export interface OrtApi {
   release(name: ReleaseFunction, pointer: bigint): void
   /** As `release`, on a thread of libuv's pool: freeing a session joins its threads. */
   releaseAsync(name: ReleaseFunction, pointer: bigint): Promise<void>
+}
+
+interface TypeAndShape {
+  /** As `dtypeOfElement` knows it. */
+  readonly elementType: number
+  readonly dims: number[]
 }
 
 type DropLast<Args> = Args extends readonly [...infer Head, unknown] ? Head : never
@@ -51,7 +60,7 @@ export function bindApi({ version, entries }: ApiEntries): OrtApi {
   const check = (failed: bigint | null): void => {
     if (failed !== null) throw takeError(query, release.ReleaseStatus, failed)
   }
-  const scratch = createSlots(1)
+  const [scratch, shape, rank] = [createSlots(1), createSlots(1), createSlots(1)]
   return {
     version,
     call: (name, ...args) => check(status[name](...args) as bigint | null),
@@ -60,12 +69,21 @@ export function bindApi({ version, entries }: ApiEntries): OrtApi {
       check(status[name](...args, scratch) as bigint | null)
       return scratch[0]
     },
+    typeAndShape: (value) => {
+      scratch[0] = 0n
+      check(status.GetTensorElementTypeAndShapeDataReference(value, scratch, shape, rank) as bigint | null)
+      return { elementType: Number(scratch[0]), dims: decodeDims(shape[0] ?? 0n, Number(rank[0])) }
+    },
     callAsync: async (name, ...args) => check((await startAsync(status[name], args)) as bigint | null),
     check,
     query,
     release: (name, pointer) => void release[name](pointer),
     releaseAsync: async (name, pointer) => void (await startAsync(release[name], [pointer])),
   }
+}
+
+function decodeDims(pointer: bigint, rank: number): number[] {
+  return rank === 0 ? [] : Array.from(koffi.decode(pointer, 'int64_t', rank) as Iterable<bigint | number>, Number)
 }
 
 function mapRecord<Key extends string, From, To>(table: Record<Key, From>, map: (row: From) => To): Record<Key, To> {

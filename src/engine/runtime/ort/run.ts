@@ -19,7 +19,8 @@ export interface RunTarget {
   readonly threads: RunThreads
   readonly inputs: readonly TensorInfo[]
   readonly inputNames: NativeStrings
-  readonly outputNames: ReadonlyMap<string, bigint>
+  readonly outputs: readonly TensorInfo[]
+  readonly outputNames: NativeStrings
 }
 
 /** What goes into a run and comes out of it. */
@@ -85,20 +86,26 @@ function prepare(target: RunTarget, call: RunCall): PreparedRun {
   const { given, written } = call.outputs
   const targets = written.map(({ name }) => residentValue(call.into[name] as ResidentTensor))
   const made = createInputs(target, call)
-  const names = [...given, ...written].map(({ name }) => target.outputNames.get(name) ?? 0n)
+  const outputCount = given.length + written.length
   // Native code makes a value where it finds none, and writes to the others.
-  const results = pointerArray([...given.map(() => 0n), ...targets])
+  const results = createSlots(outputCount)
+  results.set(targets, given.length)
   return {
     session: target.session,
     inputNames: target.inputNames.pointers,
     inputs: pointerArray(made.map(({ value }) => value)),
     inputCount: made.length,
-    outputNames: pointerArray(names),
+    outputNames: namesOf(target, call.outputs),
     results,
-    outputCount: names.length,
+    outputCount,
     made,
-    given: results.subarray(0, given.length),
+    given: written.length === 0 ? results : results.subarray(0, given.length),
   }
+}
+
+function namesOf({ outputs, outputNames }: RunTarget, { given, written }: RunOutputs): BigUint64Array {
+  if (given === outputs) return outputNames.pointers
+  return pointerArray([...given, ...written].map((info) => outputNames.pointers[outputs.indexOf(info)] ?? 0n))
 }
 
 function createInputs({ api, memoryInfo, inputs }: RunTarget, { feeds, resident }: RunCall): NativeInput[] {

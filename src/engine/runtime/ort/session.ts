@@ -39,13 +39,14 @@ export function wrapSession(
   const { api, leaks, memoryInfo, running, threads } = parts
   const inputs = readTensorInfos(api, session, 'input')
   const outputs = readTensorInfos(api, session, 'output')
-  const target = { api, session, memoryInfo, running, threads, inputs, ...encodeNames(inputs, outputs) }
+  const names = { inputNames: encodeNames(inputs), outputNames: encodeNames(outputs) }
+  const target = { api, session, memoryInfo, running, threads, inputs, outputs, ...names }
   const uses = trackInFlight(releasedError, async () => {
     await api.releaseAsync('ReleaseSession', session)
     onRelease()
   })
   const execute = (feeds: Feeds, options: RunOptions = {}): Promise<NativeOutputs> =>
-    uses.use(() => runChecked(target, parts.limit, outputs, feeds, options))
+    uses.use(() => runChecked(target, parts.limit, feeds, options))
   return {
     inputs,
     outputs,
@@ -62,24 +63,18 @@ interface NativeOutputs extends NativeResults {
   readonly names: readonly string[]
 }
 
-function encodeNames(inputs: readonly TensorInfo[], outputs: readonly TensorInfo[]) {
-  const encoded = encodeStrings(outputs.map(({ name }) => name))
-  return {
-    inputNames: encodeStrings(inputs.map(({ name }) => name)),
-    outputNames: new Map(outputs.map(({ name }, index) => [name, encoded.pointers[index] ?? 0n])),
-    outputMemory: encoded.memory,
-  }
+function encodeNames(infos: readonly TensorInfo[]) {
+  return encodeStrings(infos.map(({ name }) => name))
 }
 
 async function runChecked(
   target: RunTarget,
   limit: RunLimit,
-  outputs: readonly TensorInfo[],
   feeds: Feeds,
   options: RunOptions,
 ): Promise<NativeOutputs> {
   const { resident = {}, into = {}, thread = 'pool' } = options
-  const call = { feeds, resident, into, thread, outputs: splitOutputs(options, outputs) }
+  const call = { feeds, resident, into, thread, outputs: splitOutputs(options, target.outputs) }
   checkFeeds(feeds, target.inputs, resident)
   const names = call.outputs.given.map(({ name }) => name)
   if (thread === 'caller') {
@@ -125,9 +120,12 @@ function lendOutputs(api: OrtApi, leaks: LeakGuard, native: NativeOutputs): Borr
   const outputs = viewOrRelease(api, native)
   const token = {}
   for (const [index, tensor] of Object.values(outputs).entries()) {
-    const value = native.values.subarray(index, index + 1)
-    if (isView(tensor)) leaks.watch(tensor.bytes.buffer, value[0] ?? 0n, token)
-    else releaseValues(api, value)
+    const value = native.values[index] ?? 0n
+    if (isView(tensor)) leaks.watch(tensor.bytes.buffer, value, token)
+    else {
+      api.release('ReleaseValue', value)
+      native.values[index] = 0n
+    }
   }
   return {
     outputs,

@@ -37,7 +37,8 @@ function readTypeInfo(api: OrtApi, type: bigint, what: string): Omit<TensorInfo,
       hint: 'Export the model with tensors only; for scikit-learn classifiers that is the option zipmap=False.',
     })
   }
-  const dtype = readDType(api, info, what)
+  // The C enum has 32 bits; the slot's upper half stays zero.
+  const dtype = toDType(Number(api.get('GetTensorElementType', info)), what)
   if (!api.query('TensorTypeAndShapeHasShape', info)) return { dtype, dims: [], anyRank: true }
   const sizes = readDims(api, info)
   const symbols = readSymbols(api, info, sizes.length)
@@ -48,16 +49,14 @@ function readTypeInfo(api: OrtApi, type: bigint, what: string): Omit<TensorInfo,
 }
 
 /** @throws HastenError `model_load_failed` for a dtype that this version does not know. */
-export function readDType(api: OrtApi, info: bigint, what: string): RunnableDType {
-  // The C enum has 32 bits; the slot's upper half stays zero.
-  const number = Number(api.get('GetTensorElementType', info))
+export function toDType(number: number, what: string): RunnableDType {
   const dtype = dtypeOfElement(number)
   if (dtype !== undefined) return dtype
   throw new HastenError('model_load_failed', `${what} has element type ${number}, which is not supported`)
 }
 
 /** Sizes of a tensor type; -1 for one that is not fixed. */
-export function readDims(api: OrtApi, info: bigint): number[] {
+function readDims(api: OrtApi, info: bigint): number[] {
   const rank = Number(api.get('GetDimensionsCount', info))
   if (rank === 0) return []
   const sizes = new BigInt64Array(createSlots(rank).buffer)

@@ -4,7 +4,7 @@ import { byteLength, dtypeTable } from '../../ir/dtype.ts'
 import { elementCount, type NumericTensor, type StringTensor, type Tensor } from '../../ir/tensor.ts'
 import { createSlots, type OrtApi } from './api.ts'
 import { elementTypes, isRunnable } from './element-types.ts'
-import { readDims, readDType } from './tensor-info.ts'
+import { toDType } from './tensor-info.ts'
 
 /** A native value and the JS memory it points into, which must stay referenced until the value is released. */
 export interface NativeInput {
@@ -21,13 +21,19 @@ export interface NativeInput {
 export function createValue(api: OrtApi, memoryInfo: bigint, tensor: Tensor): NativeInput {
   const { dtype } = tensor
   if (!isRunnable(dtype)) throw new HastenError('input_dtype', `the runtime takes no ${dtype} tensors`)
-  const dims = BigInt64Array.from(tensor.dims, BigInt)
+  const dims = toInt64(tensor.dims)
   if (tensor.dtype === 'string') {
     return { value: createStringValue(api, tensor, dims), memory: undefined }
   }
   const memory = alignBytes(tensor)
   const args = [memory, memory.byteLength, dims, dims.length, elementTypes[dtype]] as const
   return { value: api.get('CreateTensorWithDataAsOrtValue', memoryInfo, ...args), memory }
+}
+
+function toInt64(dims: readonly number[]): BigInt64Array {
+  const values = new BigInt64Array(createSlots(dims.length).buffer, 0, dims.length)
+  for (let axis = 0; axis < dims.length; axis++) values[axis] = BigInt(dims[axis] ?? 0)
+  return values
 }
 
 /** Kernels read whole elements: an unaligned view, as in the middle of a request body, is copied first. */
@@ -62,15 +68,10 @@ export function isView(tensor: Tensor): tensor is NumericTensor {
 
 /** A tensor over a native value's memory, dead once the value is released, or a copy where `isView` says so. */
 export function viewValue(api: OrtApi, value: bigint, name: string): Tensor {
-  const info = api.get('GetTensorTypeAndShape', value)
-  try {
-    const dtype = readDType(api, info, `output "${name}"`)
-    const dims = readDims(api, info)
-    if (dtype === 'string') return { dtype, dims, strings: readStrings(api, value, elementCount(dims)) }
-    return { dtype, dims, bytes: readBytes(api, value, byteLength(dtype, elementCount(dims))) }
-  } finally {
-    api.release('ReleaseTensorTypeAndShapeInfo', info)
-  }
+  const { elementType, dims } = api.typeAndShape(value)
+  const dtype = toDType(elementType, `output "${name}"`)
+  if (dtype === 'string') return { dtype, dims, strings: readStrings(api, value, elementCount(dims)) }
+  return { dtype, dims, bytes: readBytes(api, value, byteLength(dtype, elementCount(dims))) }
 }
 
 function readBytes(api: OrtApi, value: bigint, length: number): Uint8Array {
