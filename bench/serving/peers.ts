@@ -14,10 +14,10 @@ import { ask, jsonInfer, startLoader, startServer, stop, type Loader, type Messa
 const interpreters = (process.env['HASTEN_BENCH_PEERS'] ?? '').split(',').filter(Boolean)
 const names = ['mlserver', 'bentoml', 'litserve'] as const
 const size = 256
-const rounds = 7
+const rounds = 15
 const perRound = 1000
 const connections = 8
-const secondsPerRound = 2
+const secondsPerRound = 1
 const startMs = 60_000
 const targets = { added: 5, throughput: 2 }
 
@@ -140,7 +140,7 @@ function report(contestants: readonly Contestant[]): BenchResult {
   const [ours, ...peers] = contestants
   if (ours === undefined) throw new Error('nothing was measured')
   const against = (peer: Contestant) => ({
-    added: estimateRatio(peer.added.map((ms, round) => ms / (ours.added[round] ?? Number.NaN))),
+    added: estimateMedian(peer.added.map((ms, round) => ms / (ours.added[round] ?? Number.NaN))),
     throughput: estimateRatio(ours.rate.map((rate, round) => rate / (peer.rate[round] ?? Number.NaN))),
   })
   const ratios = peers.map((peer) => ({ name: peer.name, ...against(peer) }))
