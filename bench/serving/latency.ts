@@ -5,8 +5,9 @@ import path from 'node:path'
 import { buildModel, ocrModels } from '../../test/support/models.ts'
 import type { BenchResult } from '../result.ts'
 import { estimateMedian, estimateRatio, quantile } from '../stats.ts'
+import type { Message } from './connection.ts'
 import type { ExchangeRequest, ExchangeResult } from './exchange-child.ts'
-import { ask, binaryInfer, jsonInfer, startServer, stop, type Message, type Server } from './servers.ts'
+import { ask, binaryInfer, jsonInfer, startServer, stop, type Server } from './servers.ts'
 
 const small = 256
 const large = 150_000

@@ -7,8 +7,9 @@ import { freePort } from '../../scripts/lib/free-port.ts'
 import { buildModel } from '../../test/support/models.ts'
 import type { BenchResult } from '../result.ts'
 import { estimateMedian, estimateRatio, quantile } from '../stats.ts'
+import type { Message } from './connection.ts'
 import type { ExchangeRequest, ExchangeResult } from './exchange-child.ts'
-import { ask, jsonInfer, startLoader, startServer, stop, type Loader, type Message } from './servers.ts'
+import { ask, jsonInfer, startLoader, startServer, stop, type Loader } from './servers.ts'
 
 /** Interpreters, with commas between, which have onnxruntime and some of the peers. */
 const interpreters = (process.env['HASTEN_BENCH_PEERS'] ?? '').split(',').filter(Boolean)

@@ -1,18 +1,9 @@
 import { ocrModels } from '../../test/support/models.ts'
 import type { BenchResult } from '../result.ts'
 import { quantile } from '../stats.ts'
+import type { Message } from './connection.ts'
 import type { LoadResult } from './load.ts'
-import {
-  binaryInfer,
-  inTurns,
-  livezFigures,
-  ratioOf,
-  startLoader,
-  startServer,
-  stop,
-  watchLivez,
-  type Message,
-} from './servers.ts'
+import { binaryInfer, inTurns, livezFigures, ratioOf, startLoader, startServer, stop, watchLivez } from './servers.ts'
 
 const shape = [1, 3, 48, 192]
 const connections = 8

@@ -20,8 +20,9 @@ import {
 } from './servers.ts'
 
 const connections = 4
-const rounds = 6
+const rounds = 10
 const secondsPerRound = 4
+const warmUpSeconds = 8
 const targetRatio = 0.92
 
 interface Net {
@@ -77,7 +78,8 @@ async function measure({ name, file, input, shape }: Net): Promise<Part> {
     return { perSecond: requestsPerSecond, p50Ms }
   }
   try {
-    await load(1)
+    // Until the server's code is compiled: a few hundred requests a second take their time.
+    await load(warmUpSeconds)
     await loop(1)
     const results = await inTurns(rounds, [() => load(secondsPerRound), () => loop(secondsPerRound)])
     return report(name, results, probes)

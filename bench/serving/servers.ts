@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { serveFlags } from '../../src/roles/serve-flags.ts'
 import type { BenchResult } from '../result.ts'
 import { estimateRatio, quantile } from '../stats.ts'
+import type { Message } from './connection.ts'
 import type { LoadRequest, LoadResult } from './load.ts'
 
 /** A server of this folder, in a process of its own. */
@@ -46,13 +47,6 @@ export async function stop(child: ChildProcess): Promise<void> {
   await once(child, 'exit')
 }
 
-/** What a request is, without where it goes. */
-export interface Message {
-  readonly path: string
-  readonly headers: Record<string, string>
-  readonly body: Buffer
-}
-
 const key = { authorization: 'Bearer hk_benchmark_benchmark_benchmark' }
 
 /** An infer request of one FP32 input as binary, answered as binary. */
@@ -82,10 +76,10 @@ export function startLoader(): Loader {
   const child = fork(path.join(import.meta.dirname, 'load.ts'), { serialization: 'advanced' })
   return {
     child,
-    async load(origin, { path: where, headers, body }, connections, seconds) {
-      const request: LoadRequest = { url: `${origin}${where}`, headers, body, connections, seconds }
+    async load(origin, message, connections, seconds) {
+      const request: LoadRequest = { origin, ...message, connections, seconds }
       const result = await ask<LoadResult>(child, request)
-      if (result.failed > 0) throw new Error(`${origin}${where}: ${result.failed} requests failed`)
+      if (result.failed > 0) throw new Error(`${origin}${message.path}: ${result.failed} requests failed`)
       return result
     },
   }
