@@ -29,14 +29,14 @@ export async function proveBatching(
     ({ dims, anyRank }) => anyRank === true || dims.length === 0 || typeof dims[0] === 'number',
   )
   if (fixed !== undefined) throw refusal(`the first dim of '${fixed.name}' is not dynamic`)
-  const { maxBatch, buckets } = batching
+  const { maxBatch } = batching
   const feeds = distinctRows(session, maxBatch)
   const singles: Outputs[] = []
   for (let row = 0; row < Math.min(comparedRows, maxBatch); row++) {
     singles.push(await runRows(session, splitRows(feeds, row, 1), signal))
   }
   const observations: Observation[] = []
-  for (const rows of new Set([1, 2, ...buckets, maxBatch])) {
+  for (const rows of sizesOf(batching)) {
     for (let time = 0; time < runsPerSize; time++) {
       const startedAt = performance.now()
       const outputs = await runRows(session, splitRows(feeds, 0, rows), signal)
@@ -45,6 +45,19 @@ export async function proveBatching(
     }
   }
   return observations
+}
+
+/**
+ * Warms every size that runs will have, of a session whose batching was proven before.
+ * @throws HastenError `session_option_invalid` when a run fails, `run_canceled`
+ */
+export async function warmBatches(session: Session, batching: Batching, signal: AbortSignal): Promise<void> {
+  const feeds = distinctRows(session, batching.maxBatch)
+  for (const rows of sizesOf(batching)) await runRows(session, splitRows(feeds, 0, rows), signal)
+}
+
+function sizesOf({ maxBatch, buckets }: Batching): ReadonlySet<number> {
+  return new Set([1, 2, ...buckets, maxBatch])
 }
 
 type Outputs = Readonly<Record<string, Tensor>>

@@ -4,7 +4,7 @@ import type { Golden, Session, TensorInfo } from '../../engine/serving.ts'
 import type { Observation } from '../scheduler/latency-model.ts'
 import { createLane, type Lane } from '../scheduler/lane.ts'
 import type { RunSlots } from '../scheduler/run-slots.ts'
-import { proveBatching } from './batching.ts'
+import { proveBatching, warmBatches } from './batching.ts'
 import type { CrashGuard } from './crash-guard.ts'
 import { checkGolden, settleGolden, type HostConditions } from './golden.ts'
 import { guardSession, whileMarked } from './guarded-session.ts'
@@ -81,7 +81,7 @@ export async function loadVersion(
     shared = await deps.sessions.acquire(model, options.session, { signal, around })
     const { distrust } = shared
     const admitted = { deps, model, session: guardSession(shared.session, marker), options, release, distrust }
-    const found = known === undefined ? await admit(admitted, signal) : await admitAgain(admitted, known, signal)
+    const found = known === undefined ? await admit(admitted, signal) : await readmit(admitted, known, signal)
     return { loaded: loadedVersion(admitted, found), known: found }
   } catch (error) {
     await release()
@@ -115,11 +115,17 @@ async function admit(opened: Opened, signal: AbortSignal): Promise<Known> {
   return { model, golden, observations, prior: measured === undefined ? [] : [measured] }
 }
 
-/** The same file was admitted here before: it only has to answer as it did. */
-async function admitAgain(opened: Opened, known: Known, signal?: AbortSignal): Promise<Known> {
-  const [outputs] = await probe(opened, 1, signal)
-  if (known.golden !== undefined) checkGolden(known.golden, outputs, known.golden.conditions)
+/** The same file was admitted here before: it only has to answer as it did, and to be warm. */
+async function readmit(opened: Opened, known: Known, signal: AbortSignal): Promise<Known> {
+  await answerAsBefore(opened, known, signal)
+  const { batching } = opened.options
+  if (batching !== undefined) await warmBatches(opened.session, batching, signal)
   return known
+}
+
+async function answerAsBefore(opened: Opened, { golden }: Known, signal?: AbortSignal): Promise<void> {
+  const [outputs] = await probe(opened, 1, signal)
+  if (golden !== undefined) checkGolden(golden, outputs, golden.conditions)
 }
 
 function probe({ model, options, session }: Opened, runs: number, signal?: AbortSignal) {
@@ -138,7 +144,7 @@ function loadedVersion(opened: Opened, known: Known): LoadedVersion {
     outputs: session.outputs,
     options,
     lane,
-    probe: async () => void (await admitAgain(opened, known)),
+    probe: () => answerAsBefore(opened, known),
     distrust: () => opened.distrust(),
     async retire() {
       await lane.drain()

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { tensorOf } from '../../../src/engine/ir/tensor.ts'
 import { createOrtRuntime } from '../../../src/engine/runtime/ort/index.ts'
-import type { Runtime } from '../../../src/engine/serving.ts'
-import { proveBatching } from '../../../src/serving/deployments/batching.ts'
+import type { Runtime, Session } from '../../../src/engine/serving.ts'
+import { proveBatching, warmBatches } from '../../../src/serving/deployments/batching.ts'
 import { buildModel } from '../../support/models.ts'
 
 let runtime: Runtime
@@ -23,8 +23,10 @@ const io = {
 } as const
 type Description = Parameters<typeof buildModel>[0]
 
+const open = (description: object) => runtime.createSession({ bytes: buildModel(description as Description) })
+
 async function prove(description: object, over: { buckets?: number[]; signal?: AbortSignal } = {}) {
-  const session = await runtime.createSession({ bytes: buildModel(description as Description) })
+  const session = await open(description)
   const { buckets = [], signal = new AbortController().signal } = over
   try {
     return await proveBatching(session, { maxBatch: 6, maxDelayMs: 0, buckets }, signal)
@@ -34,6 +36,30 @@ async function prove(description: object, over: { buckets?: number[]; signal?: A
 }
 
 const product = { ...io, initializers: { w: weights }, nodes: [['MatMul', ['x', 'w'], ['y']]] }
+
+describe('warming', () => {
+  test('runs every size that runs will have, once', async () => {
+    const session = await open(product)
+    const rows: unknown[] = []
+    const watched: Session = {
+      ...session,
+      run: (feeds, options) => {
+        rows.push(feeds['x']?.dims[0])
+        return session.run(feeds, options)
+      },
+    }
+    try {
+      const { signal } = new AbortController()
+      await warmBatches(watched, { maxBatch: 6, maxDelayMs: 0, buckets: [4, 6] }, signal)
+      expect(rows).toEqual([1, 2, 4, 6])
+      await expect(
+        warmBatches(watched, { maxBatch: 6, maxDelayMs: 0, buckets: [] }, AbortSignal.abort()),
+      ).rejects.toThrow()
+    } finally {
+      await session.release()
+    }
+  })
+})
 
 describe('the proof that requests may share runs', () => {
   test('holds for a product, and times every size that runs will have', async () => {
