@@ -20,8 +20,8 @@ const realClock: Clock = { now: () => performance.now(), nextTurn: (call) => set
 /**
  * A core with nothing to do falls asleep, and to wake it takes as long as a small prediction: 35 µs on a virtual machine.
  * So the event loop goes on looking for input for up to `windowMs` after a run, as a guest's idle loop does (Linux,
- * `haltpoll`). Only where pauses have been shorter than that: with traffic that is sparse or comes by chance this is never
- * worth a core. And only between runs, never while one of them needs the core.
+ * `haltpoll`). Only where pauses have been shorter than that for a while, since sparse traffic is not worth a core, and
+ * only between runs, never while one of them needs the core.
  */
 export function createIdlePoll(windowMs: number, clock: Clock = realClock): IdlePoll {
   let restingSince: number | undefined
