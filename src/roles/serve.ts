@@ -22,7 +22,7 @@ import { createMetrics, type Logger } from '../telemetry.ts'
 import { openDatabase } from './database.ts'
 import { announceStop, closeAll, type RunningRole } from './lifecycle.ts'
 import { createRuntime } from './runtime.ts'
-import { scrapeThroughParent } from './shared-metrics.ts'
+import { shareThroughParent } from './shared-metrics.ts'
 import type { RunningTracing } from './tracing.ts'
 import { urlHost } from './url-host.ts'
 import { readVersion } from './version.ts'
@@ -76,15 +76,15 @@ async function startDataPlane(config: Config, logger: Logger): Promise<RunningRo
     version: readVersion(),
     limits: { maxBodyBytes: config.maxInferBytes, maxJsonBytes: config.maxJsonTensorBytes },
   }
-  const scrape = cluster.isWorker ? scrapeThroughParent(metrics) : undefined
-  const app = buildServing({ ...deps, metrics, scrape })
+  const shared = cluster.isWorker ? shareThroughParent(metrics) : undefined
+  const app = buildServing({ ...deps, metrics, scrape: shared?.scrape })
   let grpc: RunningGrpc | undefined
   const close = async () =>
     closeAll([
       async () => announceStop(stopping, config),
       async () => drainConnections(app, drainMs),
       async () => Promise.all([app.close(), grpc?.close({ timeoutMs: config.shutdownGraceMs })]),
-      async () => tracing?.close(),
+      async () => Promise.all([tracing?.close(), shared?.leave()]),
       async () => figures.stop(),
       async () => deployments.stop({ timeoutMs: config.shutdownGraceMs }),
       async () => traffic.stop(),

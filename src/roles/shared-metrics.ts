@@ -1,5 +1,5 @@
 import { HastenError } from '../errors.ts'
-import { shareMetrics, type Registry } from '../telemetry.ts'
+import { leaveCounts, shareMetrics, type Registry } from '../telemetry.ts'
 
 /** A data plane asks the process above it for the metrics of all; the answer has the same id. */
 interface MetricsRequest {
@@ -17,8 +17,15 @@ export function isMetricsRequest(message: unknown): message is MetricsRequest {
 
 const answerMs = 6000
 
-/** Metrics of every data plane behind this port, by way of the process that started this one. */
-export function scrapeThroughParent(metrics: Registry): () => Promise<string> {
+export interface SharedMetrics {
+  /** Metrics of every data plane behind this port. */
+  readonly scrape: () => Promise<string>
+  /** Leaves what this one has counted with the others; nothing may be counted after. */
+  readonly leave: () => Promise<void>
+}
+
+/** Metrics by way of the process that started this one. */
+export function shareThroughParent(metrics: Registry): SharedMetrics {
   shareMetrics(metrics)
   const waiting = new Map<number, (text: string) => void>()
   let sequence = 0
@@ -27,7 +34,7 @@ export function scrapeThroughParent(metrics: Registry): () => Promise<string> {
     waiting.get(message.id)?.((message as MetricsAnswer).text)
     waiting.delete(message.id)
   })
-  return () =>
+  const scrape = () =>
     new Promise<string>((resolve, reject) => {
       const id = sequence++
       const late = setTimeout(() => {
@@ -40,4 +47,5 @@ export function scrapeThroughParent(metrics: Registry): () => Promise<string> {
       })
       process.send?.({ type: 'hasten:metrics', id } satisfies MetricsRequest)
     })
+  return { scrape, leave: () => leaveCounts(metrics) }
 }

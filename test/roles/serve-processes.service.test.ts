@@ -57,10 +57,13 @@ async function children(): Promise<readonly number[]> {
   return text.trim().split(' ').filter(Boolean).map(Number)
 }
 
-async function answered(): Promise<number> {
+async function scrape(series: RegExp): Promise<number> {
   const text = await (await fetch(`${url}/metrics`)).text()
-  return Number(/^nv_inference_request_success\{.*\} (\d+)$/m.exec(text)?.[1] ?? 0)
+  return Number(series.exec(text)?.[1] ?? 0)
 }
+
+const answered = () => scrape(/^nv_inference_request_success\{.*\} (\d+)$/m)
+const loaded = () => scrape(/^hasten_model_versions\{state="ready"\} (\d+)$/m)
 
 test('several processes serve one port, are told apart in the database, and their metrics are added up', async () => {
   const both = await eventually(async () => {
@@ -84,7 +87,7 @@ test('several processes serve one port, are told apart in the database, and thei
 
 test('SIGHUP replaces every process, and no request fails meanwhile', async () => {
   await untilReady(url, 'scaled')
-  const [before, ids] = [await children(), await replicas()]
+  const [before, ids, countedBefore] = [await children(), await replicas(), await answered()]
   const ended = new AbortController()
   const statuses: number[] = []
   const wrong: unknown[] = []
@@ -111,6 +114,9 @@ test('SIGHUP replaces every process, and no request fails meanwhile', async () =
     return ready.length === 2 && ready.every((id) => !ids.includes(id)) ? ready : undefined
   })
   expect(new Set(after).size).toBe(2)
+  // What the old ones had counted is not gone with them, nor are their gauges still there.
+  expect(await answered()).toBe(countedBefore + statuses.length)
+  expect(await loaded()).toBe(2)
 })
 
 test('a process that dies is started again, while the others serve', async () => {
