@@ -63,7 +63,7 @@ test('a threshold is chosen, and the cascade with it answers as the two versions
   expect(answered[2] / some.length).toBe(share)
 })
 
-test('inputs of live requests become a dataset, and calibrate a job', async () => {
+test('inputs of live requests become a dataset, which calibrates one job and teaches another', async () => {
   await change(hasten.client, name, { traffic: { capture: { share: 1, max_samples: 64 } } })
   const captured = async () =>
     (await hasten.client.get<{ samples: number }>(`/v1/deployments/${name}/captured`)).samples
@@ -73,19 +73,22 @@ test('inputs of live requests become a dataset, and calibrate a job', async () =
     return captured()
   }
   await expect.poll(sendAndCount, { timeout: 60_000, interval: 100 }).toBe(64)
-  const { id: calibration, samples } = await hasten.client.post<{ id: string; samples: number }>(
+  const { id: live, samples } = await hasten.client.post<{ id: string; samples: number }>(
     `/v1/deployments/${name}/captured`,
     { name: 'live' },
   )
   expect(samples).toBe(64)
-  const request = { model: large, recipe: 'int8-static', datasets: { calibration, eval: dataset } }
-  const { id } = await hasten.client.post<{ id: string }>('/v1/jobs', {
-    ...request,
-    gates: ['top1 >= baseline - 0.02'],
-  })
-  const job = await waitForJob(hasten, id)
-  expect(job).toMatchObject({ state: 'succeeded', error: null })
-  expect(job.verdict!.gates.every(({ passed }) => passed)).toBe(true)
+  const distill = { version: 1, steps: [{ pass: 'distill', options: { epochs: 1, maxSteps: 2 } }] }
+  for (const use of [
+    { recipe: 'int8-static', datasets: { calibration: live, eval: dataset } },
+    { recipe: distill, datasets: { train: live, eval: dataset } },
+  ]) {
+    const request = { model: large, ...use, gates: ['top1 >= baseline - 0.02'] }
+    const { id } = await hasten.client.post<{ id: string }>('/v1/jobs', request)
+    const job = await waitForJob(hasten, id)
+    expect(job).toMatchObject({ state: 'succeeded', error: null })
+    expect(job.verdict!.gates.every(({ passed }) => passed)).toBe(true)
+  }
 })
 
 test('a canary is promoted by the requests that come, and a shadow is told of in the stats', async () => {
