@@ -10,7 +10,7 @@ export interface Message {
 
 /** A connection that asks one thing at a time. */
 export interface Connection {
-  /** Sends a request and resolves to the head of its answer, once all of that has come. */
+  /** Sends a request and resolves to the head of its answer, once all of that has come; rejects when it does not. */
   readonly ask: (request: Uint8Array) => Promise<string>
   readonly close: () => void
 }
@@ -62,13 +62,15 @@ export async function openConnection(origin: string, onClose: () => void = () =>
   await once(socket, 'connect')
   socket.on('error', fail)
   socket.once('end', () => socket.destroy())
+  const closed = () => new Error(`${origin} closed the connection`)
   socket.once('close', () => {
-    fail(new Error(`${origin} closed the connection`))
+    fail(closed())
     onClose()
   })
   return {
     ask: (request) =>
       new Promise((resolve, reject) => {
+        if (socket.destroyed) return reject(closed())
         waiting = { resolve, reject, head: undefined, missing: 0 }
         socket.write(request)
       }),
