@@ -1,4 +1,3 @@
-import koffi from 'koffi'
 import {
   queryFunctions,
   releaseFunctions,
@@ -11,6 +10,7 @@ import {
 } from './api-table.ts'
 import { bindEntry, nativeTypes, type NativeFunction } from './bind-entry.ts'
 import type { ApiEntries } from './library.ts'
+import { createCopier } from './native-copy.ts'
 import { OrtError } from './ort-error.ts'
 
 /** Calls into the C API. A failing status is read, released and thrown as `OrtError`. */
@@ -24,6 +24,8 @@ export interface OrtApi {
   callAsync<Name extends StatusFunction>(name: Name, ...args: ArgumentsOf<Name>): Promise<void>
   /** The type and the dims of a tensor's native value, in one call. */
   typeAndShape(value: bigint): TypeAndShape
+  /** A copy of a few bytes of native memory. */
+  copyBytes(pointer: bigint, length: number): Uint8Array
   /** Throws what a status says, unless it is null. */
   check(status: bigint | null): void
   /** Asks a function that cannot fail. */
@@ -61,6 +63,7 @@ export function bindApi({ version, entries }: ApiEntries): OrtApi {
     if (failed !== null) throw takeError(query, release.ReleaseStatus, failed)
   }
   const [scratch, shape, rank] = [createSlots(1), createSlots(1), createSlots(1)]
+  const copyDims = createCopier<BigInt64Array>('int64_t')
   return {
     version,
     call: (name, ...args) => check(status[name](...args) as bigint | null),
@@ -72,18 +75,17 @@ export function bindApi({ version, entries }: ApiEntries): OrtApi {
     typeAndShape: (value) => {
       scratch[0] = 0n
       check(status.GetTensorElementTypeAndShapeDataReference(value, scratch, shape, rank) as bigint | null)
-      return { elementType: Number(scratch[0]), dims: decodeDims(shape[0] ?? 0n, Number(rank[0])) }
+      // A scalar's dims have no address.
+      const dims = rank[0] === 0n ? [] : Array.from(copyDims(shape[0] ?? 0n, Number(rank[0])), Number)
+      return { elementType: Number(scratch[0]), dims }
     },
+    copyBytes: createCopier<Uint8Array>('uint8_t'),
     callAsync: async (name, ...args) => check((await startAsync(status[name], args)) as bigint | null),
     check,
     query,
     release: (name, pointer) => void release[name](pointer),
     releaseAsync: async (name, pointer) => void (await startAsync(release[name], [pointer])),
   }
-}
-
-function decodeDims(pointer: bigint, rank: number): number[] {
-  return rank === 0 ? [] : Array.from(koffi.decode(pointer, 'int64_t', rank) as Iterable<bigint | number>, Number)
 }
 
 function mapRecord<Key extends string, From, To>(table: Record<Key, From>, map: (row: From) => To): Record<Key, To> {

@@ -77,9 +77,7 @@ export function viewValue(api: OrtApi, value: bigint, name: string): Tensor {
 function readBytes(api: OrtApi, value: bigint, length: number): Uint8Array {
   if (length === 0) return new Uint8Array(0)
   const memory = api.get('GetTensorMutableData', value)
-  return length > copiedBytes
-    ? new Uint8Array(koffi.view(memory, length))
-    : (koffi.decode(memory, 'uint8_t', length) as Uint8Array)
+  return length > copiedBytes ? new Uint8Array(koffi.view(memory, length)) : api.copyBytes(memory, length)
 }
 
 function readStrings(api: OrtApi, value: bigint, count: number): Uint8Array[] {
